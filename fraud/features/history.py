@@ -1,0 +1,216 @@
+"""Point-in-time aggregates: what an entity's past said at the moment of a transaction.
+
+Only events strictly before the transaction count, and only labels that were known by then, so a later
+transaction can never change an earlier row. Sums are kept in whole hundredths, which makes a window's sum
+the same to the last bit whether it was computed from a year of events or from a card's last ten.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.profile import HistoryAggregate, Profile, window_ms
+from fraud.data.table import NEVER_MS, Coded, Transactions
+from fraud.features import kernels
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class EntityIndex:
+    """The events of one grouping (say, of each card), laid out for look-ups by time.
+
+    `keys` are the sorted group keys, composed of the positions of the `by` columns' texts in `vocabularies`.
+    """
+
+    by: tuple[str, ...]
+    vocabularies: tuple[Mapping[str, int], ...]
+    keys: I64
+    offsets: I64
+    times: I64
+    cents: I64
+    latitude: F64 | None
+    longitude: F64 | None
+    known_offsets: I64
+    known_times: I64
+    frauds: I64
+
+    def groups(self, transactions: Transactions) -> I64:
+        """Return each transaction's group, -1 where the entity is missing or was never seen."""
+        key, missing = _compose(
+            [_translate(transactions.texts[n], v) for n, v in zip(self.by, self.vocabularies, strict=True)],
+            [len(v) for v in self.vocabularies],
+        )
+        if not len(self.keys):
+            return np.full(len(transactions), -1, np.int64)
+        position = np.searchsorted(self.keys, key)
+        position = np.minimum(position, len(self.keys) - 1)
+        return np.where((self.keys[position] == key) & ~missing, position, -1)
+
+
+def _translate(column: Coded, vocabulary: Mapping[str, int]) -> I64:
+    lookup = np.array([vocabulary.get(value, -1) for value in column.values] + [-1], np.int64)
+    return lookup[column.codes]
+
+
+def _compose(codes: Sequence[I64], sizes: Sequence[int]) -> tuple[I64, NDArray[np.bool_]]:
+    key = np.zeros(len(codes[0]), np.int64)
+    missing = np.zeros(len(codes[0]), bool)
+    for code, size in zip(codes, sizes, strict=True):
+        key = key * (size + 1) + code
+        missing |= code < 0
+    return key, missing
+
+
+def build_index(transactions: Transactions, by: tuple[str, ...], profile: Profile) -> EntityIndex:
+    """Return the index of `transactions` (ordered by time) grouped by the texts of the `by` columns."""
+    columns = [transactions.texts[name] for name in by]
+    vocabularies = tuple({value: i for i, value in enumerate(c.values)} for c in columns)
+    key, missing = _compose([c.codes.astype(np.int64) for c in columns], [len(v) for v in vocabularies])
+    rows = np.flatnonzero(~missing)
+    rows = rows[np.argsort(key[rows], kind="stable")]  # the table is ordered by time, so groups are too
+    keys, starts = np.unique(key[rows], return_index=True)
+    times = transactions.times()[rows]
+    known_offsets, known_times, frauds = _known_labels(transactions, rows, key[rows], keys)
+    position = profile.features.position
+    amount = profile.columns.amount
+    cents = np.zeros(len(rows), np.int64)
+    if amount is not None:
+        cents = np.round(np.nan_to_num(transactions.numbers[amount][rows]) * 100).astype(np.int64)
+    return EntityIndex(
+        by=by,
+        vocabularies=vocabularies,
+        keys=keys,
+        offsets=np.append(starts, len(rows)).astype(np.int64),
+        times=times,
+        cents=_running(cents),
+        latitude=None if position is None else transactions.numbers[position[0]][rows],
+        longitude=None if position is None else transactions.numbers[position[1]][rows],
+        known_offsets=known_offsets,
+        known_times=known_times,
+        frauds=frauds,
+    )
+
+
+def _running(values: I64) -> I64:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
+
+
+def _known_labels(transactions: Transactions, rows: I64, key: I64, keys: I64) -> tuple[I64, I64, I64]:
+    """Return offsets, times and running frauds of the labels, ordered by when each became known."""
+    known = transactions.known_at_ms[rows] != NEVER_MS
+    moments, key, labels = transactions.known_at_ms[rows][known], key[known], transactions.labels[rows][known]
+    order = np.lexsort((moments, key))
+    offsets = np.searchsorted(key[order], keys)
+    return (
+        np.append(offsets, len(order)).astype(np.int64),
+        moments[order],
+        _running(labels[order].astype(np.int64)),
+    )
+
+
+class History:
+    """The past that features are computed from: one index per grouping the profile asks for."""
+
+    def __init__(self, profile: Profile, indexes: Mapping[tuple[str, ...], EntityIndex]) -> None:
+        self.profile = profile
+        self._indexes = dict(indexes)
+
+    @classmethod
+    def of(cls, transactions: Transactions, profile: Profile) -> "History":
+        """Index all groupings of a profile over a table ordered by time."""
+        groupings = dict.fromkeys(aggregate.by for aggregate in profile.features.history)
+        return cls(profile, {by: build_index(transactions, by, profile) for by in groupings})
+
+    def with_main_entity(self, past: Transactions) -> "History":
+        """Return a history in which `past` replaces everything known of the main entity's own past."""
+        main = self.profile.main_entity
+        if main is None:
+            return self
+        own = {by for by in self._indexes if main.column in by}
+        return History(
+            self.profile,
+            {by: build_index(past, by, self.profile) if by in own else i for by, i in self._indexes.items()},
+        )
+
+    def features(self, transactions: Transactions) -> dict[str, F64]:
+        """Return every history feature of `transactions`, name -> float64 [n], in the profile's order."""
+        amount_column = self.profile.columns.amount
+        amount = None if amount_column is None else transactions.numbers[amount_column]
+        columns: dict[str, F64] = {}
+        groups = {by: index.groups(transactions) for by, index in self._indexes.items()}
+        for aggregate in self.profile.features.history:
+            index, group = self._indexes[aggregate.by], groups[aggregate.by]
+            columns |= _windows(aggregate, index, group, transactions.times(), amount)
+            columns |= _since_last(aggregate, index, group, transactions, self.profile)
+        return columns
+
+
+def history_names(aggregate: HistoryAggregate) -> list[str]:
+    """Return the names of one aggregate's features, in the order in which they are computed."""
+    prefix = "_".join(aggregate.by)
+    names = [f"{prefix}_{f}_{w}" for w in aggregate.windows for f in aggregate.functions]
+    return names + [f"{prefix}_{f}_since_last" for f in aggregate.last]
+
+
+def _windows(
+    aggregate: HistoryAggregate, index: EntityIndex, group: I64, moment: I64, amount: F64 | None
+) -> dict[str, F64]:
+    if not aggregate.windows:
+        return {}
+    lengths = np.array([window_ms(w) for w in aggregate.windows], np.int64)
+    wanted = set(aggregate.functions)
+    columns: dict[str, F64] = {}
+    labels = {"fraud_rate", "n_frauds"} & wanted
+    counts, cents = kernels.window_sums(index.offsets, index.times, index.cents, group, moment, lengths)
+    known = frauds = counts
+    if labels:
+        # Labels count by when they became known: [t - w, t) of knowledge, whatever the time of the event.
+        known, frauds = kernels.window_sums(
+            index.known_offsets, index.known_times, index.frauds, group, moment, lengths
+        )
+    prefix = "_".join(aggregate.by)
+    for w, window in enumerate(aggregate.windows):
+        count = counts[w].astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.where(count > 0, cents[w] / 100 / count, np.nan)
+            values: dict[str, F64] = {
+                "count": count,
+                "sum": cents[w] / 100,
+                "mean": mean,
+                "fraud_rate": np.where(known[w] > 0, frauds[w] / known[w], np.nan),
+                "n_frauds": frauds[w].astype(np.float64),
+            }
+            if amount is not None:
+                values["ratio"] = amount / np.where(mean == 0, np.nan, mean)
+        columns |= {f"{prefix}_{f}_{window}": values[f] for f in aggregate.functions}
+    return columns
+
+
+def _since_last(
+    aggregate: HistoryAggregate, index: EntityIndex, group: I64, transactions: Transactions, profile: Profile
+) -> dict[str, F64]:
+    if not aggregate.last:
+        return {}
+    moment = transactions.times()
+    last = kernels.last_before(index.offsets, index.times, group, moment)
+    seen = last >= 0
+    hours = np.full(len(moment), np.nan)
+    hours[seen] = (moment[seen] - index.times[last[seen]]) / HOUR_MS
+    values: dict[str, F64] = {"hours": hours}
+    if {"km", "speed"} & set(aggregate.last):
+        assert profile.features.position is not None and index.latitude is not None  # noqa: S101 (profile rule)
+        assert index.longitude is not None  # noqa: S101
+        here = [transactions.numbers[c][seen] for c in profile.features.position]
+        km = np.full(len(moment), np.nan)
+        km[seen] = kernels.kilometres(
+            index.latitude[last[seen]], index.longitude[last[seen]], here[0], here[1]
+        )
+        # A floor of one minute: two taps in the same second are not an infinite speed.
+        values |= {"km": km, "speed": km / np.maximum(hours, 1 / 60)}
+    prefix = "_".join(aggregate.by)
+    return {f"{prefix}_{f}_since_last": values[f] for f in aggregate.last}

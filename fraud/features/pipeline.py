@@ -1,0 +1,136 @@
+"""The one transformer from transactions to the float32 matrix that both models see."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.profile import DAY_MS, Profile
+from fraud.data.table import Coded, Transactions
+from fraud.errors import BundleRefused
+from fraud.features import kernels
+from fraud.features.history import History, history_names
+
+F64 = NDArray[np.float64]
+UNSEEN = -1.0
+"""The code of a level that training never saw; a missing one is NaN."""
+_DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class FeaturePipeline:
+    """A fitted transformer: the profile, and the levels of each category in the order of their risk.
+
+    A level's code is its rank by smoothed training fraud rate, so that one split separates the risky levels
+    from the others; at few levels per column and many rows per level that leaks nothing measurable.
+    """
+
+    profile: Profile
+    levels: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def fit(cls, profile: Profile, transactions: Transactions) -> "FeaturePipeline":
+        """Learn the order of the levels from the labelled rows of `transactions`."""
+        categories = [f.column for f in profile.fields if f.kind == "category" and f.feature]
+        return cls(profile, {name: _by_risk(transactions, name) for name in categories})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature names, in the order of the matrix's columns."""
+        profile = self.profile
+        names = [f.column for f in profile.fields if f.feature and f.kind != "date"]
+        names += list(profile.features.calendar)
+        names += [d.name for d in profile.features.distances] + [a.name for a in profile.features.ages]
+        return tuple(names + [n for aggregate in profile.features.history for n in history_names(aggregate)])
+
+    def transform(self, transactions: Transactions, history: History | None = None) -> NDArray[np.float32]:
+        """Return the feature matrix, float32 [n, d].
+
+        Parameters
+        ----------
+        transactions : n transactions; each sees only what is before it in `history`
+        history : the past; by default the transactions themselves
+        """
+        profile = self.profile
+        columns: dict[str, F64] = {}
+        for field in profile.fields:
+            if not field.feature or field.kind == "date":
+                continue
+            if field.kind == "category":
+                columns[field.column] = _codes(transactions.texts[field.column], self.levels[field.column])
+            else:
+                columns[field.column] = transactions.numbers[field.column]
+        columns |= _calendar(transactions, profile)
+        columns |= _derived(transactions, profile)
+        if profile.features.history:
+            past = history if history is not None else History.of(transactions, profile)
+            columns |= past.features(transactions)
+        matrix = np.empty((len(transactions), len(self.names)), np.float32)
+        for position, name in enumerate(self.names):
+            matrix[:, position] = columns[name]
+        return matrix
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `from_json` needs beside the profile."""
+        return {"schema_version": 1, "features": list(self.names), "levels": dict(self.levels)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, object], profile: Profile) -> "FeaturePipeline":
+        """Rebuild a pipeline; BundleRefused if its features are not those that the profile now yields."""
+        levels = document.get("levels")
+        if not isinstance(levels, dict):
+            raise BundleRefused("features.json: levels is missing; train again.", code="features")
+        pipeline = cls(profile, {name: tuple(map(str, values)) for name, values in levels.items()})
+        expected = {f.column for f in profile.fields if f.kind == "category" and f.feature}
+        if document.get("features") != list(pipeline.names) or set(pipeline.levels) != expected:
+            raise BundleRefused(
+                "features.json lists other features than the bundle's profile yields; train again.",
+                code="features",
+            )
+        return pipeline
+
+
+def _by_risk(transactions: Transactions, name: str) -> tuple[str, ...]:
+    column = transactions.texts[name]
+    used = (column.codes >= 0) & ~np.isnan(transactions.labels)
+    codes, labels = column.codes[used], transactions.labels[used]
+    count = np.bincount(codes, minlength=len(column.values)).astype(np.float64)
+    frauds = np.bincount(codes, weights=labels, minlength=len(column.values))
+    base = float(labels.mean()) if len(labels) else 0.0
+    smoothed = (frauds + 20 * base) / (count + 20)  # twenty rows of the base rate: rare levels stay average
+    seen = [i for i in range(len(column.values)) if count[i] > 0]
+    return tuple(column.values[i] for i in sorted(seen, key=lambda i: (smoothed[i], column.values[i])))
+
+
+def _codes(column: Coded, levels: tuple[str, ...]) -> F64:
+    rank = {level: float(i) for i, level in enumerate(levels)}
+    lookup = np.array([rank.get(value, UNSEEN) for value in column.values] + [np.nan])
+    return lookup[column.codes]
+
+
+def _calendar(transactions: Transactions, profile: Profile) -> dict[str, F64]:
+    wanted = profile.features.calendar
+    if not wanted:
+        return {}
+    time_ms = transactions.times()
+    hour = (time_ms % DAY_MS) / 3_600_000
+    weekday = (time_ms // DAY_MS + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
+    values = {
+        "hour": hour,
+        "weekday": weekday.astype(np.float64),
+        "weekend": (weekday >= 5).astype(np.float64),
+        "night": (hour < 7).astype(np.float64),
+    }
+    return {name: values[name] for name in wanted}
+
+
+def _derived(transactions: Transactions, profile: Profile) -> dict[str, F64]:
+    numbers = transactions.numbers
+    columns: dict[str, F64] = {}
+    for distance in profile.features.distances:
+        ends = [numbers[name] for name in (*distance.origin, *distance.destination)]
+        columns[distance.name] = kernels.kilometres(*ends)
+    for age in profile.features.ages:
+        columns[age.name] = (transactions.times() / DAY_MS - numbers[age.since]) / _DAYS_PER_YEAR
+    return columns
