@@ -1,0 +1,146 @@
+"""The git command line, run hermetically: no user or system settings, no hooks, no prompts, fixed author."""
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from fraud.errors import RepositoryError
+
+_SETTINGS = (
+    "core.fsync=all",
+    "core.fsyncMethod=fsync",
+    "core.hooksPath=/dev/null",
+    "core.bigFileThreshold=32m",  # larger blobs are streamed, not held in memory
+    "core.looseCompression=1",
+    "gc.auto=0",  # a background gc would outlive the write lock
+    "maintenance.auto=false",
+)
+_TIMEOUT_S = 600.0
+
+
+class Git:
+    """Runs git on one bare repository; every failure is a RepositoryError with git's own last word."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the full argument list of one git command."""
+        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        return ["git", *settings, *arguments]
+
+    def environment(self, index: Path | None = None) -> dict[str, str]:
+        """Return the whole environment of git: nothing of ours is inherited but the search path."""
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self._directory),
+            "LC_ALL": "C",
+            "TZ": "UTC",
+            "GIT_DIR": str(self._directory),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+        }
+        for role in ("AUTHOR", "COMMITTER"):
+            environment[f"GIT_{role}_NAME"] = "fraud"
+            environment[f"GIT_{role}_EMAIL"] = "fraud@localhost"
+        if index is not None:
+            environment["GIT_INDEX_FILE"] = str(index)
+        return environment
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes | IO[bytes] = b"",
+        index: Path | None = None,
+        lock: int | None = None,
+        accept: Sequence[int] = (0,),
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run one command to its end.
+
+        Parameters
+        ----------
+        lock
+            The descriptor of the write lock. The child inherits it: should this process be killed, the lock
+            stays held until the orphaned git has finished too.
+        """
+        options: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+        try:
+            done: subprocess.CompletedProcess[bytes] = subprocess.run(
+                self.command(*arguments),
+                capture_output=True,
+                env=self.environment(index),
+                pass_fds=() if lock is None else (lock,),
+                timeout=_TIMEOUT_S,
+                check=False,
+                **options,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise RepositoryError(
+                f"git {arguments[0]} could not be run: {error}.", code="git_failed"
+            ) from error
+        if done.returncode not in accept:
+            raise failure(arguments[0], done.stderr)
+        return done
+
+    def line(
+        self,
+        *arguments: str,
+        stdin: bytes | IO[bytes] = b"",
+        index: Path | None = None,
+        lock: int | None = None,
+    ) -> str:
+        """Run one command and return its only line of output."""
+        return self.run(*arguments, stdin=stdin, index=index, lock=lock).stdout.decode().strip()
+
+
+def failure(command: str, stderr: bytes) -> RepositoryError:
+    """Return the error for a git command that failed."""
+    words = stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+    return RepositoryError(f"git {command} failed: {words[-1]}.", code="git_failed")
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, timeout_s: float) -> Iterator[int]:
+    """Hold an advisory lock across threads and processes; it is released however its holder dies.
+
+    Raises
+    ------
+    RepositoryError
+        Another writer kept it for longer than `timeout_s`.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RepositoryError(
+                        f"Another writer has held {path} for {timeout_s:.0f} s; try again later.",
+                        code="locked",
+                    ) from None
+                time.sleep(0.005)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
