@@ -44,6 +44,7 @@ class Transactions:
 
     Attributes
     ----------
+    rows : int64 [n], each transaction's position in the table it came from
     ids : object array [n] of str
     time_ms : int64 [n], epoch milliseconds; None without a time column
     numbers : column -> float64 [n]; NaN is missing; a date is days since 1970, a boolean 0 or 1
@@ -53,6 +54,7 @@ class Transactions:
     typology : object array [n] of str, for analysis only; None if the table has none
     """
 
+    rows: Integers
     ids: NDArray[np.object_]
     time_ms: Integers | None
     numbers: Mapping[str, Floats]
@@ -67,6 +69,7 @@ class Transactions:
     def take(self, rows: NDArray[np.intp]) -> "Transactions":
         """Return the rows at these positions."""
         return Transactions(
+            rows=self.rows[rows],
             ids=self.ids[rows],
             time_ms=None if self.time_ms is None else self.time_ms[rows],
             numbers={name: column[rows] for name, column in self.numbers.items()},
@@ -131,6 +134,7 @@ def transactions_from_frame(frame: pd.DataFrame, profile: Profile) -> Transactio
     texts = {name: _text_column(frame, name, profile) for name in profile.text_columns}
     labels = _labels(frame, profile)
     table = Transactions(
+        rows=np.arange(len(frame)),
         ids=_ids(frame, profile),
         time_ms=time_ms,
         numbers=numbers,
@@ -148,6 +152,7 @@ def concatenate(tables: Sequence[Transactions]) -> Transactions:
     """Return all rows of tables of one profile, ordered by time."""
     first = tables[0]
     joined = Transactions(
+        rows=np.arange(sum(len(t) for t in tables)),
         ids=np.concatenate([t.ids for t in tables]),
         time_ms=None if first.time_ms is None else np.concatenate([t.times() for t in tables]),
         numbers={n: np.concatenate([t.numbers[n] for t in tables]) for n in first.numbers},

@@ -1,0 +1,1 @@
+"""Training, calibration, thresholds, evaluation, and the bundle that a release consists of."""

@@ -1,0 +1,213 @@
+"""A release's files on disk: written once by training, verified before anything is served from them.
+
+manifest.json                 digests, windows, seeds, metrics with intervals, thresholds, versions
+modelos_otimizados/*.pkl      the fitted models for notebooks and scripts (never loaded when serving)
+serving/*.npz, *.json         the same models without pickle: this is what the demo loads
+serving/history.parquet       the recent past that history features are computed from
+resultados/                   figures and the held-out predictions behind them
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fraud.data.profile import Profile, parse_profile
+from fraud.errors import BundleRefused, ProfileError
+from fraud.features.pipeline import FeaturePipeline
+from fraud.models.calibration import BetaCalibration
+from fraud.models.engine import PackedForest
+from fraud.records import MODELS, Thresholds
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+MODEL_FILES = {name: f"modelos_otimizados/{name}_otimizado.pkl" for name in MODELS}
+SERVING_FILES = {name: f"serving/{name}.npz" for name in MODELS}
+PROFILE_FILE = "serving/profile.json"
+FEATURES_FILE = "serving/features.json"
+HISTORY_FILE = "serving/history.parquet"
+EXAMPLES_FILE = "serving/examples.json"
+PREDICTIONS_FILE = "resultados/predicoes_teste.parquet"
+_LIBRARIES = ("numpy", "pandas", "scikit-learn", "joblib", "numba", "pyarrow")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One model as it is served: packed trees, calibration, cut-offs."""
+
+    name: str
+    forest: PackedForest
+    calibration: BetaCalibration
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified release, loaded without pickle."""
+
+    directory: Path
+    manifest: Mapping[str, Any]
+    manifest_digest: str
+    profile: Profile
+    pipeline: FeaturePipeline
+    models: Mapping[str, ServedModel]
+
+    @property
+    def version(self) -> str:
+        """The released version, such as "1.0.0"."""
+        return str(self.manifest["version"])
+
+    def read_examples(self) -> Mapping[str, Any]:
+        """Return the demo's examples and cards; empty where the bundle ships none."""
+        path = self.directory / EXAMPLES_FILE
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    @property
+    def history_path(self) -> Path | None:
+        """The recent past that serving starts from, if the profile uses history."""
+        path = self.directory / HISTORY_FILE
+        return path if path.is_file() else None
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def seal(directory: Path, manifest: dict[str, Any]) -> None:
+    """Add every file's digest and size to the manifest and write it last, so that a torn bundle has none."""
+    listed = sorted(
+        path
+        for part in ("modelos_otimizados", "serving", "resultados")
+        for path in (directory / part).rglob("*")
+        if path.is_file()
+    )
+    manifest["files"] = {
+        path.relative_to(directory).as_posix(): {"sha256": digest(path), "bytes": path.stat().st_size}
+        for path in listed
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=False, allow_nan=False)
+    (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that a model's bits depend on."""
+    versions = {name: library_version(name) for name in _LIBRARIES}
+    import xgboost  # its distribution is xgboost or xgboost-cpu; the module knows
+
+    return {"python": platform.python_version(), **versions, "xgboost": xgboost.__version__}
+
+
+def now_text() -> str:
+    """Return the current time as an ISO 8601 text in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def read_manifest(directory: Path) -> tuple[dict[str, Any], str]:
+    """Return a bundle's manifest and its digest, its shape checked but not its files."""
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise BundleRefused(
+            f"{directory}: there is no {MANIFEST}; run `python -m fraud train --out {directory}`.",
+            code="manifest_missing",
+        )
+    raw = path.read_bytes()
+    try:
+        manifest = json.loads(raw)
+    except ValueError as error:
+        raise BundleRefused(f"{path}: not valid JSON: {error}.", code="manifest") from error
+    if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
+        raise BundleRefused(
+            f"{path}: written for another schema version; this package reads {SCHEMA_VERSION}.",
+            code="manifest",
+        )
+    if not isinstance(manifest.get("files"), dict) or not isinstance(manifest.get("models"), dict):
+        raise BundleRefused(f"{path}: files or models are missing.", code="manifest")
+    return manifest, hashlib.sha256(raw).hexdigest()
+
+
+def verify(directory: Path) -> tuple[dict[str, Any], str]:
+    """Return the manifest after checking every file it lists.
+
+    Raises
+    ------
+    BundleRefused
+        A file is missing, or differs from its digest.
+    """
+    manifest, own_digest = read_manifest(directory)
+    for name, entry in manifest["files"].items():
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or not isinstance(entry, dict):
+            raise BundleRefused(f"{MANIFEST} lists an unsafe path: {name!r}.", code="path")
+        path = directory / pure
+        if not path.is_file():
+            raise BundleRefused(
+                f"{directory.name}: {name} is missing; restore or retrain it.", code="file_missing"
+            )
+        if digest(path) != entry.get("sha256"):
+            raise BundleRefused(
+                f"{directory.name}: {name} is not the file that was released (its digest differs); "
+                "restore or retrain it.",
+                code="digest",
+                field=name,
+            )
+    return manifest, own_digest
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """Return a verified bundle, ready to serve.
+
+    Raises
+    ------
+    BundleRefused
+        Anything is missing, altered, malformed or of another schema. Nothing is unpickled.
+    """
+    manifest, own_digest = verify(directory)
+    needed = {PROFILE_FILE, FEATURES_FILE, *SERVING_FILES.values()}
+    missing = needed - set(manifest["files"])
+    if missing:
+        raise BundleRefused(f"{MANIFEST} does not list {min(missing)}.", code="file_missing")
+    try:
+        profile = parse_profile(_read_json(directory / PROFILE_FILE), PROFILE_FILE)
+    except ProfileError as error:
+        raise BundleRefused(error.message, code="profile") from error
+    pipeline = FeaturePipeline.from_json(_read_json(directory / FEATURES_FILE), profile)
+    models = {name: _served(directory, manifest, name, len(pipeline.names)) for name in MODELS}
+    return Bundle(directory, manifest, own_digest, profile, pipeline, models)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleRefused(f"{path.name}: not valid JSON: {error}.", code="json") from error
+    if not isinstance(document, dict):
+        raise BundleRefused(f"{path.name}: not a JSON object.", code="json")
+    return document
+
+
+def _served(directory: Path, manifest: Mapping[str, Any], name: str, n_features: int) -> ServedModel:
+    forest = PackedForest.load(directory / SERVING_FILES[name])
+    if forest.n_features != n_features:
+        raise BundleRefused(
+            f"{name} expects {forest.n_features} features and the profile yields {n_features}.", code="schema"
+        )
+    try:
+        entry = manifest["models"][name]
+        calibration = BetaCalibration(**{k: float(entry["calibration"][k]) for k in ("a", "b", "c")})
+        thresholds = Thresholds(**{k: float(entry["thresholds"][k]) for k in ("review", "decline")})
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleRefused(
+            f"{MANIFEST}: models.{name} lacks a calibration or thresholds.", code="manifest"
+        ) from error
+    if not 0 < thresholds.review <= thresholds.decline <= 1:
+        raise BundleRefused(
+            f"{MANIFEST}: models.{name}.thresholds are not 0 < review <= decline <= 1.", code="schema"
+        )
+    return ServedModel(name, forest, calibration, thresholds)

@@ -1,0 +1,165 @@
+"""Writing what a training run produced as a bundle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from fraud.data.profile import DAY_MS, Profile
+from fraud.data.table import NEVER_MS, Transactions
+from fraud.models import bundle
+from fraud.models.estimators import FraudClassifier
+from fraud.models.examples import REACH_DAYS
+from fraud.models.report import write_figures
+from fraud.models.train import TrainedModel, Training
+
+
+def write_bundle(
+    training: Training,
+    directory: Path,
+    *,
+    version: str,
+    data_source: Mapping[str, Any],
+    examples: Mapping[str, Any],
+) -> None:
+    """Write all files of a release, the manifest last.
+
+    Parameters
+    ----------
+    directory : made if missing; files of an earlier bundle in it are replaced
+    data_source : where the table came from and its digest, copied into the manifest
+    examples : what `fraud.models.examples.choose_examples` returned
+    """
+    for part in ("modelos_otimizados", "serving", "resultados"):
+        (directory / part).mkdir(parents=True, exist_ok=True)
+    (directory / bundle.MANIFEST).unlink(missing_ok=True)  # until the new one is there, there is no bundle
+    profile = training.profile
+    _write_json(directory / bundle.PROFILE_FILE, profile.model_dump(mode="json", by_alias=True))
+    _write_json(directory / bundle.FEATURES_FILE, training.pipeline.to_json())
+    _write_json(directory / bundle.EXAMPLES_FILE, examples)
+    for name, model in training.models.items():
+        model.forest.save(directory / bundle.SERVING_FILES[name])
+        _write_pickle(training, model, directory / bundle.MODEL_FILES[name])
+    _write_history(training.transactions, profile, directory / bundle.HISTORY_FILE)
+    _write_predictions(training, directory / bundle.PREDICTIONS_FILE)
+    write_figures(training, directory / "resultados")
+    bundle.seal(directory, _manifest(training, version, data_source))
+
+
+def _write_pickle(training: Training, model: TrainedModel, path: Path) -> None:
+    classifier = FraudClassifier(
+        model.name, training.pipeline, model.fitted.estimator, model.calibration, model.thresholds
+    )
+    joblib.dump(classifier, path, compress=("zlib", 6))
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
+    """Return typed transactions as a table that `transactions_from_frame` reads back as it was."""
+    roles = profile.columns
+    columns: dict[str, Any] = {}
+    if roles.id is not None:
+        columns[roles.id] = transactions.ids
+    if roles.time is not None:
+        stamps = pd.to_datetime(transactions.times(), unit="ms", utc=True)
+        if roles.time_unit == "seconds":
+            columns[roles.time] = (transactions.times() - profile.time_origin_ms) / 1000
+        else:
+            columns[roles.time] = stamps
+    for field in profile.fields:
+        if field.kind == "date":
+            days = transactions.numbers[field.column]
+            columns[field.column] = pd.to_datetime(days, unit="D")
+        elif field.kind != "category":
+            columns[field.column] = transactions.numbers[field.column]
+    for name, column in transactions.texts.items():
+        columns[name] = pd.Categorical.from_codes(column.codes, categories=list(column.values))
+    labels = transactions.labels
+    words = {1.0: roles.fraud_values[0], 0.0: roles.legitimate_values[0]}
+    columns[roles.label] = [words.get(label) for label in labels.tolist()]
+    if roles.label_at is not None:
+        known = transactions.known_at_ms
+        reported = np.where((labels == 1) & (known != NEVER_MS), known, np.iinfo(np.int64).min)
+        columns[roles.label_at] = pd.to_datetime(reported.view("datetime64[ms]"), utc=True)
+    return pd.DataFrame(columns)
+
+
+def _write_history(transactions: Transactions, profile: Profile, path: Path) -> None:
+    """Keep as much of the past as the longest window and the label delay can reach from an example."""
+    path.unlink(missing_ok=True)
+    if not profile.features.history:
+        return
+    time = transactions.times()
+    days = profile.features.label_delay_days + REACH_DAYS
+    reach = profile.features.longest_window_ms + int(days * DAY_MS)
+    recent = np.flatnonzero(time >= time[-1] - reach)
+    to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
+
+
+def _write_predictions(training: Training, path: Path) -> None:
+    test = training.transactions.take(training.split.test)
+    columns: dict[str, Any] = {"id": test.ids, "label": test.labels.astype(np.int8)}
+    if test.time_ms is not None:
+        columns["time_ms"] = test.time_ms
+    if training.profile.columns.amount is not None:
+        columns["amount"] = test.numbers[training.profile.columns.amount].astype(np.float32)
+    if test.typology is not None:
+        columns["typology"] = test.typology
+    columns |= {name: model.test_probability.astype(np.float32) for name, model in training.models.items()}
+    pd.DataFrame(columns).to_parquet(path, compression="zstd", index=False)
+
+
+def _manifest(training: Training, version: str, data_source: Mapping[str, Any]) -> dict[str, Any]:
+    split = training.split
+    return {
+        "schema_version": bundle.SCHEMA_VERSION,
+        "version": version,
+        "created_at": bundle.now_text(),
+        "profile": training.profile.name,
+        "seed": training.seed,
+        "data": dict(data_source) | {"n_rows": len(training.transactions)},
+        "n_feedback_rows": training.n_additions,
+        "windows": split.windows(training.transactions)
+        | {"n_dropped_compromised": split.n_dropped_compromised},
+        "note": split.note,
+        "features": list(training.pipeline.names),
+        "models": {name: _model_entry(training, model) for name, model in training.models.items()},
+        "disagreement_rate": _disagreement(training),
+        "environment": bundle.environment(),
+    }
+
+
+def _model_entry(training: Training, model: TrainedModel) -> dict[str, Any]:
+    settings = training.profile.models
+    return {
+        "parameters": dict(getattr(settings, model.name)),
+        "best_iteration": model.fitted.best_iteration,
+        "scale": model.forest.scale,
+        "calibration": {
+            "method": "beta",
+            "a": model.calibration.a,
+            "b": model.calibration.b,
+            "c": model.calibration.c,
+        },
+        "thresholds": {"review": model.thresholds.review, "decline": model.thresholds.decline},
+        "metrics": {name: estimate.to_json() for name, estimate in model.metrics.items()},
+        "confusion": dict(model.confusion),
+        "importance": {
+            name: estimate.to_json()
+            for name, estimate in sorted(model.importance.items(), key=lambda item: -item[1].value)
+        },
+    }
+
+
+def _disagreement(training: Training) -> float:
+    """Return the share of held-out transactions on which one model alerts and the other does not."""
+    alerts = [m.test_probability >= m.thresholds.review for m in training.models.values()]
+    return round(float(np.mean(alerts[0] != alerts[1])), 6)

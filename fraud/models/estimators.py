@@ -1,0 +1,162 @@
+"""Fitting the two models, and the object that their .pkl files hold."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.profile import ModelSettings, Profile
+from fraud.data.table import transactions_from_frame
+from fraud.features.history import History
+from fraud.features.pipeline import FeaturePipeline
+from fraud.models.calibration import BetaCalibration
+from fraud.records import Thresholds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+SOUND_FOREST: Mapping[str, Any] = {"n_estimators": 300, "min_samples_leaf": 5, "max_features": "sqrt"}
+SOUND_BOOSTING: Mapping[str, Any] = {
+    "n_estimators": 500,
+    "learning_rate": 0.05,
+    "max_depth": 6,
+    "subsample": 0.8,
+    "colsample_bytree": 0.7,
+}
+EARLY_STOPPING_ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """A matrix to fit on: features float32 [n, d], labels and weights float64 [n]."""
+
+    features: F32
+    labels: F64
+    weights: F64
+
+    def undersampled(self, negatives_per_fraud: float | None, seed: int) -> "TrainingRows":
+        """Return all frauds and a random share of the others (None: everything).
+
+        Calibration on a slice at its natural rate undoes the change of the base rate (Dal Pozzolo et al.,
+        "Calibrating probability with undersampling", CIDM 2015, does it in closed form).
+        """
+        if negatives_per_fraud is None:
+            return self
+        fraud = np.flatnonzero(self.labels == 1)
+        honest = np.flatnonzero(self.labels == 0)
+        n_kept = int(negatives_per_fraud * len(fraud))
+        if n_kept >= len(honest):
+            return self
+        kept = np.random.default_rng(seed).choice(honest, n_kept, replace=False)
+        rows = np.sort(np.concatenate([fraud, kept]))
+        return TrainingRows(self.features[rows], self.labels[rows], self.weights[rows])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An estimator, and for boosting how training and validation went, per round."""
+
+    estimator: Any
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+    best_iteration: int | None = None
+
+
+def fit_random_forest(rows: TrainingRows, settings: ModelSettings, seed: int) -> Fitted:
+    """Return a fitted RandomForestClassifier."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    parameters = dict(SOUND_FOREST) | dict(settings.random_forest)
+    forest = RandomForestClassifier(**parameters, random_state=seed, n_jobs=os.cpu_count())
+    forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
+    forest.n_jobs = 1  # a loaded model must not take every core of a prediction node
+    return Fitted(forest)
+
+
+def fit_xgboost(
+    rows: TrainingRows, validation: TrainingRows | None, settings: ModelSettings, seed: int
+) -> Fitted:
+    """Return a fitted XGBClassifier, stopped early by log loss on `validation` where there is one."""
+    from xgboost import XGBClassifier
+
+    parameters = dict(SOUND_BOOSTING) | dict(settings.xgboost)
+    parameters |= {"tree_method": "hist", "random_state": seed, "n_jobs": os.cpu_count()}
+    if validation is None:
+        booster = XGBClassifier(**parameters)
+        booster.fit(rows.features, rows.labels, sample_weight=rows.weights, verbose=False)
+        return Fitted(booster)
+    booster = XGBClassifier(
+        **parameters, eval_metric=["aucpr", "logloss"], early_stopping_rounds=EARLY_STOPPING_ROUNDS
+    )
+    pairs = [(rows.features, rows.labels), (validation.features, validation.labels)]
+    booster.fit(rows.features, rows.labels, sample_weight=rows.weights, eval_set=pairs, verbose=False)
+    history = booster.evals_result()
+    curves = {
+        f"{part}_{metric}": [float(v) for v in history[key][metric]]
+        for part, key in (("train", "validation_0"), ("validation", "validation_1"))
+        for metric in ("aucpr", "logloss")
+    }
+    return Fitted(booster, curves, int(booster.best_iteration))
+
+
+class FraudClassifier:
+    """What `joblib.load("..._otimizado.pkl")` returns: raw transactions in, calibrated probabilities out.
+
+    It needs the `fraud` package on the path and, like every pickle, must only be loaded from a trusted
+    place; the demo itself serves from the pickle-free files beside it.
+    """
+
+    classes_ = np.array([0, 1])
+
+    def __init__(
+        self,
+        name: str,
+        pipeline: FeaturePipeline,
+        estimator: Any,
+        calibration: BetaCalibration,
+        thresholds: Thresholds,
+    ) -> None:
+        self.name = name
+        self.pipeline = pipeline
+        self.estimator = estimator
+        self.calibration = calibration
+        self.thresholds = thresholds
+
+    @property
+    def profile(self) -> Profile:
+        """The profile whose columns `predict_proba` expects."""
+        return self.pipeline.profile
+
+    def predict_proba(self, table: "pd.DataFrame", past: "pd.DataFrame | None" = None) -> F64:
+        """Return [n, 2] probabilities of (legitimate, fraud), in the order of the table's rows.
+
+        Parameters
+        ----------
+        table : the profile's columns as they were in the training file; a label column is optional
+        past : earlier transactions to compute history features from; by default the table itself
+
+        Raises
+        ------
+        TableError
+            A column is missing or a value breaks the profile's rules.
+        """
+        transactions = transactions_from_frame(table, self.profile)
+        history = None
+        if past is not None and self.profile.features.history:
+            history = History.of(transactions_from_frame(past, self.profile), self.profile)
+        raw = self.estimator.predict_proba(self.pipeline.transform(transactions, history))[:, 1]
+        fraud = np.empty(len(transactions))
+        fraud[transactions.rows] = self.calibration(raw.astype(np.float64))
+        return np.column_stack([1 - fraud, fraud])
+
+    def predict(self, table: "pd.DataFrame", past: "pd.DataFrame | None" = None) -> NDArray[np.int64]:
+        """Return 1 where the probability reaches the review threshold, else 0."""
+        return (self.predict_proba(table, past)[:, 1] >= self.thresholds.review).astype(np.int64)
+
+    def __repr__(self) -> str:
+        return f"FraudClassifier({self.name!r}, profile={self.profile.name!r})"

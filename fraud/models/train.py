@@ -1,0 +1,257 @@
+"""From a table to two optimised, calibrated, evaluated models."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.profile import ModelSettings, Profile
+from fraud.data.table import Transactions
+from fraud.errors import BundleRefused
+from fraud.features.history import History
+from fraud.features.pipeline import FeaturePipeline
+from fraud.models.calibration import BetaCalibration, fit_beta
+from fraud.models.engine import PackedForest, pack_random_forest, pack_xgboost
+from fraud.models.estimators import Fitted, TrainingRows, fit_random_forest, fit_xgboost
+from fraud.models.evaluate import Estimate, confusion, evaluate
+from fraud.models.split import Split, labels_as_of, split
+from fraud.models.threshold import choose_thresholds
+from fraud.records import MODELS, Thresholds
+
+F64 = NDArray[np.float64]
+Progress = Callable[[str], None]
+LARGEST_ENGINE_DIFFERENCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Additions:
+    """Labelled transactions beyond the base table: what people flagged.
+
+    Attributes
+    ----------
+    transactions : n transactions with labels
+    weights : float64 [n], what each counts in fitting; a row of the base table counts 1
+    pasts : per transaction the past that its sender supplied, None for the base table's
+    """
+
+    transactions: Transactions
+    weights: F64
+    pasts: Sequence[Transactions | None]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One model, ready to be written into a bundle."""
+
+    name: str
+    fitted: Fitted
+    forest: PackedForest
+    calibration: BetaCalibration
+    thresholds: Thresholds
+    metrics: Mapping[str, Estimate]
+    confusion: Mapping[str, int]
+    test_probability: F64
+    importance: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything one training run produced."""
+
+    profile: Profile
+    seed: int
+    pipeline: FeaturePipeline
+    models: Mapping[str, TrainedModel]
+    transactions: Transactions
+    split: Split
+    n_additions: int
+
+
+def train(
+    transactions: Transactions,
+    profile: Profile,
+    *,
+    seed: int = 7,
+    additions: Additions | None = None,
+    progress: Progress = lambda message: None,
+) -> Training:
+    """Fit, calibrate, set thresholds and evaluate both models by the profile's plan.
+
+    Labels are taken as they stood when the test window began; the test window itself is only scored.
+
+    Raises
+    ------
+    TableError
+        The evaluation plan leaves a part without frauds or without legitimate transactions.
+    BundleRefused
+        The packed form of a model does not answer as the fitted one does.
+    """
+    plan = split(transactions, profile, seed)
+    progress(_describe(plan, transactions))
+    observed = transactions.with_labels(labels_as_of(transactions, plan.as_of_ms), transactions.known_at_ms)
+    pipeline = FeaturePipeline.fit(profile, observed.take(plan.train))
+    history = History.of(transactions, profile) if profile.features.history else None
+    progress(f"computing {len(pipeline.names)} features")
+    run = _Run(
+        profile=profile,
+        seed=seed,
+        names=pipeline.names,
+        train=_rows(pipeline, observed.take(plan.train), history),
+        calibration=_rows(pipeline, observed.take(plan.calibration), history),
+        calibration_time_ms=transactions.take(plan.calibration).time_ms,
+        test=transactions.take(plan.test),
+        test_features=pipeline.transform(transactions.take(plan.test), history),
+        extra=_addition_rows(additions, pipeline, history),
+        average_fraud=_average_fraud(transactions, plan, profile),
+    )
+    models = {}
+    for name in MODELS:
+        progress(f"fitting {name} on {len(plan.train):,} rows")
+        models[name] = _train_one(name, run)
+        progress(_headline(name, models[name]))
+    n_additions = 0 if run.extra is None else len(run.extra.labels)
+    return Training(profile, seed, pipeline, models, transactions, plan, n_additions)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What both models' fits share."""
+
+    profile: Profile
+    seed: int
+    names: tuple[str, ...]
+    train: TrainingRows
+    calibration: TrainingRows
+    calibration_time_ms: NDArray[np.int64] | None
+    test: Transactions
+    test_features: NDArray[np.float32]
+    extra: TrainingRows | None
+    average_fraud: float
+
+
+def _train_one(name: str, run: _Run) -> TrainedModel:
+    fitted, final = _fit(name, run)
+    pack = pack_random_forest if name == "random_forest" else pack_xgboost
+    calibrated, forest = pack(fitted.estimator), pack(final.estimator)
+    _check_parity(name, final, forest, run.test_features)
+    raw = calibrated.probability(run.calibration.features)
+    calibration = fit_beta(raw, run.calibration.labels)
+    costs = run.profile.costs
+    thresholds = choose_thresholds(calibration(raw), run.calibration_time_ms, run.average_fraud, costs)
+    probability = calibration(forest.probability(run.test_features))
+    flagged = (probability >= thresholds.review).astype(np.float64)
+    return TrainedModel(
+        name=name,
+        fitted=final,
+        forest=forest,
+        calibration=calibration,
+        thresholds=thresholds,
+        metrics=evaluate(run.test, probability, thresholds.review, run.profile, run.seed),
+        confusion=confusion(run.test.labels, flagged),
+        test_probability=probability,
+        importance=_importance(forest, run),
+    )
+
+
+def _fit(name: str, run: _Run) -> tuple[Fitted, Fitted]:
+    """Return the model that is calibrated, and the one that is released (the same unless the plan refits)."""
+    settings = run.profile.models
+
+    def fit(training: TrainingRows, validation: TrainingRows | None, chosen: ModelSettings) -> Fitted:
+        sampled = training.undersampled(settings.negatives_per_fraud, run.seed)
+        if name == "random_forest":
+            return fit_random_forest(sampled, chosen, run.seed)
+        return fit_xgboost(sampled, validation, chosen, run.seed)
+
+    rows = _stack(run.train, run.extra)
+    fitted = fit(rows, run.calibration, settings)
+    if not run.profile.evaluation.refit:
+        return fitted, fitted
+    if fitted.best_iteration is not None:
+        rounds = dict(settings.xgboost) | {"n_estimators": fitted.best_iteration + 1}
+        settings = settings.model_copy(update={"xgboost": rounds})
+    refitted = fit(_stack(rows, run.calibration), None, settings)
+    return fitted, Fitted(refitted.estimator, fitted.curves, fitted.best_iteration)
+
+
+def _check_parity(name: str, final: Fitted, forest: PackedForest, features: NDArray[np.float32]) -> None:
+    rows = features[:: max(1, len(features) // 20_000)]
+    original = final.estimator.predict_proba(rows)[:, 1]
+    worst = float(np.max(np.abs(original - forest.probability(rows))))
+    if worst > LARGEST_ENGINE_DIFFERENCE:
+        raise BundleRefused(
+            f"The packed {name} differs from the fitted one by {worst:.1e}, and "
+            f"{LARGEST_ENGINE_DIFFERENCE:.0e} is allowed, so it must not be released; "
+            "report this with the library versions.",
+            code="parity",
+        )
+
+
+def _rows(pipeline: FeaturePipeline, part: Transactions, history: History | None) -> TrainingRows:
+    return TrainingRows(pipeline.transform(part, history), part.labels, np.ones(len(part)))
+
+
+def _stack(rows: TrainingRows, extra: TrainingRows | None) -> TrainingRows:
+    if extra is None:
+        return rows
+    return TrainingRows(
+        np.concatenate([rows.features, extra.features]),
+        np.concatenate([rows.labels, extra.labels]),
+        np.concatenate([rows.weights, extra.weights]),
+    )
+
+
+def _addition_rows(
+    additions: Additions | None, pipeline: FeaturePipeline, history: History | None
+) -> TrainingRows | None:
+    """Return the flagged rows as the models saw them when they were scored."""
+    if additions is None or len(additions.transactions) == 0:
+        return None
+    features = pipeline.transform(additions.transactions, history)
+    for row, past in enumerate(additions.pasts):
+        if past is not None and history is not None:
+            one = additions.transactions.take(np.array([row]))
+            features[row] = pipeline.transform(one, history.with_main_entity(past))[0]
+    return TrainingRows(features, additions.transactions.labels, additions.weights)
+
+
+def _average_fraud(transactions: Transactions, plan: Split, profile: Profile) -> float:
+    column = profile.columns.amount
+    if column is None:
+        return profile.costs.average_fraud or profile.costs.friction * 4
+    amounts = transactions.numbers[column][plan.train]
+    frauds = amounts[transactions.labels[plan.train] == 1]
+    return float(np.nanmean(frauds)) if np.isfinite(frauds).any() else profile.costs.friction * 4
+
+
+def _importance(forest: PackedForest, run: _Run) -> dict[str, Estimate]:
+    """Return mean |SHAP| per feature with a bootstrap interval, over frauds and others in equal numbers."""
+    rng = np.random.default_rng(run.seed)
+    labels = run.test.labels
+    frauds, others = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    n_each = min(500, len(frauds), len(others))
+    rows = np.concatenate([rng.choice(part, n_each, replace=False) for part in (frauds, others)])
+    size = np.abs(forest.contributions(run.test_features[rows])[0])
+    draws = rng.integers(0, len(rows), (200, len(rows)))
+    spread = np.array([size[draw].mean(axis=0) for draw in draws])
+    low, high = np.quantile(spread, [0.025, 0.975], axis=0)
+    mean = size.mean(axis=0)
+    return {n: Estimate(float(mean[i]), float(low[i]), float(high[i])) for i, n in enumerate(run.names)}
+
+
+def _describe(plan: Split, transactions: Transactions) -> str:
+    parts = plan.windows(transactions)
+    text = ", ".join(f"{name} {p['n_rows']:,} rows / {p['n_frauds']:,} frauds" for name, p in parts.items())
+    dropped = f" ({plan.n_dropped_compromised:,} of known compromised cards left out)"
+    return text + (dropped if plan.n_dropped_compromised else "")
+
+
+def _headline(name: str, model: TrainedModel) -> str:
+    def text(metric: str) -> str:
+        e = model.metrics[metric]
+        interval = "" if e.low is None else f" [{e.low:.3f}, {e.high:.3f}]"
+        return f"{metric} {e.value:.3f}{interval}"
+
+    shown = ["auc", "ap", "f1", *(m for m in model.metrics if m.startswith("card_precision"))]
+    return f"{name}: " + ", ".join(text(metric) for metric in shown)
