@@ -1,11 +1,8 @@
 """The git command line, run hermetically: no user or system settings, no hooks, no prompts, fixed author."""
 
-import contextlib
-import fcntl
 import os
 import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -107,40 +104,3 @@ def failure(command: str, stderr: bytes) -> RepositoryError:
     """Return the error for a git command that failed."""
     words = stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
     return RepositoryError(f"git {command} failed: {words[-1]}.", code="git_failed")
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, timeout_s: float) -> Iterator[int]:
-    """Hold an advisory lock across threads and processes; it is released however its holder dies.
-
-    Raises
-    ------
-    RepositoryError
-        Another writer kept it for longer than `timeout_s`.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise RepositoryError(
-                        f"Another writer has held {path} for {timeout_s:.0f} s; try again later.",
-                        code="locked",
-                    ) from None
-                time.sleep(0.005)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory survive a power failure."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fraud.durable import exclusive, sync_directory
 from fraud.errors import NotFound, RepositoryError, StaleParent
-from fraud.repositories.git import Git, exclusive, sync_directory
+from fraud.repositories.git import Git
 from fraud.repositories.paths import check_operations, check_path, check_tag
 from fraud.repositories.port import Add, Commit, Delete, Operation
 from fraud.repositories.snapshots import Entry, Snapshots

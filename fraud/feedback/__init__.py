@@ -1,0 +1,1 @@
+"""What people say of predictions: durable events, a versioned dataset, and the labels that follow."""

@@ -1,0 +1,50 @@
+"""The dataset card: what the feedback dataset holds, for people and for `datasets.load_dataset`."""
+
+from typing import Final
+
+from fraud.feedback.events import COLUMNS, SCHEMA_VERSION
+
+CARD_PATH: Final = "README.md"
+SHARDS: Final = "data/train-*.jsonl"
+
+_TEXT = f"""\
+# Feedback on fraud predictions
+
+Each line is one event. A submission is two of them: the `prediction` that was shown, with both models' scores
+and the versions that gave them, and the `flag`, a person's word on it. They share `prediction_id`. Events are
+only ever added: a correction is a new flag, and the earlier one stays.
+
+- Schema version {SCHEMA_VERSION}; every row has every column, null where it does not apply.
+- Times are epoch milliseconds, UTC. `transaction_json` and `history_json` are JSON texts.
+- `content_digest` is equal for equal profile, transaction and history.
+- `event_id` is unique; a prediction that was flagged twice is there twice, and once is enough.
+- `audit_probability` is the chance with which a prediction was chosen for an audit, null if it was not.
+
+Flags are volunteered, so they over-represent mistakes: a metric on flags alone is biased. Every row was kept
+with the consent named in `consent_version`.
+"""
+
+
+def dataset_card() -> str:
+    """Return README.md.
+
+    The features are declared, because readers otherwise take the type of a column from its first shard, and a
+    column that is null there fails as soon as a later shard has a value. The files are declared, because a
+    reader otherwise guesses splits from file names.
+    """
+    features = "".join(f"  - name: {name}\n    dtype: {dtype}\n" for name, dtype in COLUMNS.items())
+    return (
+        "---\n"
+        "pretty_name: Fraud prediction feedback\n"
+        "configs:\n"
+        "- config_name: default\n"
+        "  data_files:\n"
+        "  - split: train\n"
+        f'    path: "{SHARDS}"\n'
+        "dataset_info:\n"
+        "  config_name: default\n"
+        "  features:\n"
+        f"{features}"
+        "---\n\n"
+        f"{_TEXT}"
+    )
