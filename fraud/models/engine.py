@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MAX_DEPTH = 256
-MAX_NODES = 50_000_000
+MAX_NODES = 10_000_000
 MAX_FEATURES = np.iinfo(np.int16).max
 _SCALES: tuple[Literal["probability"], Literal["log_odds"]] = ("probability", "log_odds")
 _ARRAYS = {"split": "<f4", "feature": "<i2", "missing_left": "|b1", "cover": "<f4", "offsets": "<i4"}
@@ -254,6 +254,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _check(forest: PackedForest) -> None:
     """Refuse arrays that are not well-formed trees, or whose outputs could not be finite."""
     n = forest.feature.size
+    _require(n <= MAX_NODES, f"{n} nodes, at most {MAX_NODES} are served")
     for name, kind in _ARRAYS.items():
         array = getattr(forest, name)
         _require(array.dtype == np.dtype(kind) and array.ndim == 1, f"{name} is not a row of {kind}")
@@ -331,6 +332,7 @@ def pack_xgboost(estimator: Any) -> PackedForest:
         per_round = int(model["model"]["gbtree_model_param"]["num_parallel_tree"] or 1)
         members = members[: (int(best) + 1) * per_round]
     base = float(parameters["base_score"].strip("[]"))  # a probability; in brackets since XGBoost 3.1
+    _require(0 < base < 1, f"base_score {base} is not a probability between 0 and 1")
     return _join(
         [_xgboost_tree(member) for member in members],
         base=math.log(base / (1 - base)),
