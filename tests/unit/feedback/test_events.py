@@ -168,7 +168,8 @@ def test_a_bad_prediction_row_is_refused_with_its_field(prediction, flag, field,
     [
         ("label", "unknown"), ("label", None), ("verdict", "maybe"), ("comment", None),
         ("comment", "x" * 2001), ("comment", "a\r\nb"), ("comment", "\x00"), ("reporter", ""),
-        ("consent_version", None), ("transaction_json", "{}"), ("xgboost_probability", 0.5), ("prediction_id", None),
+        ("consent_version", None), ("transaction_json", "{}"), ("xgboost_probability", 0.5),
+        ("prediction_id", None),
     ],
 )  # fmt: skip
 def test_a_bad_flag_row_is_refused_with_its_field(prediction, flag, field, value):

@@ -1,0 +1,173 @@
+"""Reading the feedback dataset at one revision: events, and the lines that are none, with the reason."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from fraud.errors import FlagError, StorageError
+from fraud.feedback.card import SHARDS
+from fraud.feedback.events import COLUMNS, Event, Row
+from fraud.feedback.parsing import parse_line, parse_row
+from fraud.repositories.port import VersionedRepository
+
+_MAX_LINE_BYTES = 1 << 20
+_ROWS_PER_GROUP = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One line of a shard that is no event, and why; `line` counts from 1."""
+
+    shard: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullReport:
+    """What `pull` wrote; `revision` is the full sha of what was read."""
+
+    revision: str
+    n_events: int
+    n_quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One commit of the dataset; the counts are None for a commit that was made by other means."""
+
+    revision: str
+    committed_at: datetime
+    message: str
+    n_submissions: int | None
+    n_rows: int | None
+
+
+def read_events(repository: VersionedRepository, revision: str) -> tuple[list[Event], list[Quarantined]]:
+    """Return every event at `revision` (sha or tag) once, in the order of the shards, and the bad lines."""
+    events: list[Event] = []
+    quarantined: list[Quarantined] = []
+    for item in _scan(repository.snapshot(revision)):
+        if isinstance(item, Quarantined):
+            quarantined.append(item)
+        else:
+            events.append(item[1])
+    return events, quarantined
+
+
+def pull(repository: VersionedRepository, revision: str, out_dir: Path) -> PullReport:
+    """Write `events.parquet`, `quarantine.jsonl` and, last, `revision.json` to `out_dir`.
+
+    The rows in Parquet are those of `read_events`, with every column of the schema, in its order.
+
+    Raises
+    ------
+    NotFound
+        There is no such revision.
+    StorageError
+        `out_dir` cannot be written.
+    """
+    sha = repository.resolve(revision)
+    snapshot = repository.snapshot(sha)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        (out_dir / "revision.json").unlink(missing_ok=True)  # until all is new, this is no complete pull
+        report = _write(snapshot, sha, out_dir)
+        _replace(out_dir / "revision.json", json.dumps(asdict(report), indent=2) + "\n")
+    except OSError as error:
+        raise StorageError(f"{out_dir} cannot be written: {error}.", code="storage") from error
+    return report
+
+
+def log(repository: VersionedRepository, limit: int | None = None) -> tuple[LogEntry, ...]:
+    """Return the commits of the dataset from the newest, with what each added."""
+    entries = []
+    for commit in repository.history(limit):
+        title, *lines = commit.message.splitlines() or [""]
+        entries.append(
+            LogEntry(
+                commit.revision,
+                commit.committed_at,
+                title,
+                _count(lines, "Submissions"),
+                _count(lines, "Rows"),
+            )
+        )
+    return tuple(entries)
+
+
+def _count(lines: list[str], name: str) -> int | None:
+    for line in lines:
+        key, _, value = line.partition(": ")
+        if key == name and value.isascii() and value.isdigit() and len(value) < 16:
+            return int(value)
+    return None
+
+
+def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
+    seen: dict[str, bytes] = {}
+    for path in sorted(snapshot.glob(SHARDS)):
+        shard = PurePosixPath(path.relative_to(snapshot)).as_posix()
+        for number, line in _lines(path):
+            try:
+                row = parse_line(line)
+                event = parse_row(row)
+                digest = hashlib.blake2b(line.strip(), digest_size=16).digest()
+                known = seen.setdefault(event.event_id, digest)
+            except FlagError as error:
+                yield Quarantined(shard, number, str(error))
+                continue
+            if known is digest:
+                yield row, event
+            elif known != digest:
+                yield Quarantined(shard, number, "event_id: already used by a row with other content.")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield numbered lines of at most 1 MiB and a bit; the rest of a longer one is skipped, never held."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(_MAX_LINE_BYTES + 1):
+            number += 1
+            end = line
+            while len(end) > _MAX_LINE_BYTES and not end.endswith(b"\n"):
+                end = file.readline(_MAX_LINE_BYTES + 1)
+            yield number, line
+
+
+def _write(snapshot: Path, sha: str, out_dir: Path) -> PullReport:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
+    schema = pa.schema([(name, types[dtype]) for name, dtype in COLUMNS.items()])
+    target, bad_target = out_dir / "events.parquet", out_dir / "quarantine.jsonl"
+    n_events = n_quarantined = 0
+    group: list[Mapping[str, object]] = []
+    partial, bad_partial = target.with_suffix(".partial"), bad_target.with_suffix(".partial")
+    with pq.ParquetWriter(partial, schema) as writer, bad_partial.open("w", encoding="utf-8") as bad:
+        for item in _scan(snapshot):
+            if isinstance(item, Quarantined):
+                n_quarantined += 1
+                bad.write(json.dumps(asdict(item)) + "\n")
+                continue
+            n_events += 1
+            group.append(item[0])
+            if len(group) == _ROWS_PER_GROUP:
+                writer.write_table(pa.Table.from_pylist(group, schema=schema))
+                group.clear()
+        if group:
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+    os.replace(partial, target)
+    os.replace(bad_partial, bad_target)
+    return PullReport(sha, n_events, n_quarantined)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

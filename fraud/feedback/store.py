@@ -1,0 +1,206 @@
+"""The feedback store: acknowledged on disk at once, committed to the dataset repository in batches."""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraud.durable import exclusive
+from fraud.errors import FlagError, RepositoryError, SettingsError, StaleParent, StorageError
+from fraud.feedback.card import CARD_PATH, dataset_card
+from fraud.feedback.events import COLUMNS
+from fraud.feedback.outbox import Batch, Outbox
+from fraud.feedback.parsing import parse_row
+from fraud.records import Receipt
+from fraud.repositories.port import Add, Operation, VersionedRepository
+
+MAX_SUBMISSIONS_PER_BATCH = 1_000
+MAX_BYTES_PER_BATCH = 8 << 20
+MAX_BYTES_PER_SUBMISSION = 1 << 20
+_ATTEMPTS = 8
+_FIRST_WAIT_S = 0.05
+_NODE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class DrainReport:
+    """What one drain did.
+
+    `problem` says why it stopped early; what is left stays for the next drain. `busy`: another drain is at
+    work. `damaged` names the receipts whose bytes changed on disk: they are kept and never committed.
+    """
+
+    n_submissions: int = 0
+    n_batches: int = 0
+    revision: str | None = None
+    backlog: int = 0
+    damaged: tuple[str, ...] = ()
+    problem: str | None = None
+    busy: bool = False
+
+
+class FeedbackStore:
+    """Takes feedback durably and carries it to a versioned repository; nothing acknowledged is ever lost.
+
+    Parameters
+    ----------
+    directory
+        Home of the outbox, on a disk that survives restarts.
+    repository
+        The feedback dataset.
+    node
+        This node's name, a part of every shard's name: letters, digits and hyphens.
+    max_backlog
+        Uncommitted submissions at which `append` refuses.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        repository: VersionedRepository,
+        node: str,
+        max_backlog: int = 50_000,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not _NODE.fullmatch(node):
+            raise SettingsError(
+                f"The node name {node!r} is not usable: 1 to 40 letters, digits and inner hyphens.",
+                code="bad_node",
+                field="node",
+            )
+        self._directory = directory
+        self._repository = repository
+        self._node = node
+        self._sleep = sleep
+        self._outbox = Outbox(directory / "outbox.sqlite3", max_backlog)
+
+    def append(self, rows: Sequence[Mapping[str, object]]) -> Receipt:
+        """Return only once the submission survives a crash; the same submission again gives the same receipt.
+
+        The last row gives the receipt its id: it is the new word, the rows before it are its context.
+
+        Raises
+        ------
+        FlagError
+            A row breaks the schema, or the id was used for something else.
+        OutboxFull
+            The backlog has reached its limit.
+        StorageError
+            The disk is full, read-only, locked or damaged; nothing was acknowledged.
+        """
+        if not rows:
+            raise FlagError("A submission needs at least one row.", code="empty_submission")
+        receipt_id = [parse_row(row).event_id for row in rows][-1]
+        lines = b"".join(_line(row) for row in rows)
+        if len(lines) > MAX_BYTES_PER_SUBMISSION:
+            raise FlagError("The submission is larger than 1 MiB.", code="submission_too_large")
+        return self._outbox.append(receipt_id, lines, len(rows))
+
+    def drain(self) -> DrainReport:
+        """Commit what is waiting, oldest first; a batch that an earlier drain left is finished first.
+
+        Raises
+        ------
+        StorageError
+            The outbox cannot be read or written.
+        """
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with exclusive(self._directory / "drain.mutex", timeout_s=0):
+                return self._drain()
+        except TimeoutError:
+            return DrainReport(backlog=self.backlog(), busy=True)
+        except OSError as error:
+            raise StorageError(f"{self._directory} cannot be used: {error}.", code="storage") from error
+
+    def receipt(self, receipt_id: str) -> Receipt:
+        """Return a receipt as it stands now; NotFound if it was never given."""
+        return self._outbox.receipt(receipt_id)
+
+    def backlog(self) -> int:
+        """Return how many submissions are acknowledged and not committed yet."""
+        return self._outbox.backlog()
+
+    def check(self) -> None:
+        """Verify the outbox, as at every start; StorageError if it is damaged or cannot be used."""
+        self._outbox.check()
+
+    def close(self) -> None:
+        """Close the outbox; the next call opens it again."""
+        self._outbox.close()
+
+    def _drain(self) -> DrainReport:
+        n_submissions = n_batches = 0
+        revision = problem = None
+        waiting = list(self._outbox.open_batches())
+        while True:
+            batch_id = waiting.pop(0) if waiting else self._seal()
+            if batch_id is None:
+                break
+            try:
+                count, committed = self._commit(batch_id)
+            except RepositoryError as error:
+                problem = str(error)
+                break
+            if committed:
+                n_submissions, n_batches, revision = n_submissions + count, n_batches + 1, committed
+        damaged = self._outbox.damaged()
+        return DrainReport(n_submissions, n_batches, revision, self.backlog(), damaged, problem)
+
+    def _seal(self) -> str | None:
+        return self._outbox.seal(MAX_SUBMISSIONS_PER_BATCH, MAX_BYTES_PER_BATCH)
+
+    def _commit(self, batch_id: str) -> tuple[int, str | None]:
+        """Return the number of submissions in the batch and the revision that holds them."""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                # Jitter, so that nodes that collided once do not collide for ever.
+                self._sleep(_FIRST_WAIT_S * 2**attempt * (0.5 + secrets.randbelow(1_000) / 1_000))
+            head = self._repository.head()
+            present = frozenset(self._repository.files(head)) if head else frozenset()
+            shard = self._shard(batch_id)
+            if head is not None and shard in present:
+                # The crash, or a lost answer, came after the commit: written once is enough.
+                return self._outbox.committed(batch_id, head), head
+            batch = self._outbox.batch(batch_id)
+            if not batch.n_submissions:
+                self._outbox.committed(batch_id, None)
+                return 0, None
+            try:
+                revision = self._repository.commit(
+                    _operations(batch, shard, present), _message(batch, self._node), head
+                )
+            except StaleParent:
+                continue
+            return self._outbox.committed(batch_id, revision), revision
+        raise RepositoryError(
+            f"The dataset repository moved on {_ATTEMPTS} times during one commit; drain again later.",
+            code="contended",
+        )
+
+    def _shard(self, batch_id: str) -> str:
+        day = self._outbox.sealed_at(batch_id).strftime("%Y%m%d")
+        return f"data/train-{day}-{self._node}-{batch_id.removeprefix('b_')}.jsonl"
+
+
+def _operations(batch: Batch, shard: str, present: frozenset[str]) -> list[Operation]:
+    operations: list[Operation] = [Add(shard, batch.lines)]
+    if CARD_PATH not in present:
+        operations.append(Add(CARD_PATH, dataset_card().encode()))
+    return operations
+
+
+def _message(batch: Batch, node: str) -> str:
+    plural = "" if batch.n_submissions == 1 else "s"
+    return (
+        f"Add {batch.n_submissions} submission{plural} from {node}\n\n"
+        f"Submissions: {batch.n_submissions}\nRows: {batch.n_rows}\nNode: {node}\nBatch: {batch.batch_id}\n"
+    )
+
+
+def _line(row: Mapping[str, object]) -> bytes:
+    values = {column: row.get(column) for column in COLUMNS}
+    return json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
