@@ -85,7 +85,7 @@ class SimulationConfig:
         Visits per day at which a compromised merchant's skimmer is at work; a busy shop does not make a
         fraudster busier, and one popular merchant must not make half of the fraud.
     mimicry
-        Share of incidents, in [0, 1], whose fraudster copies the victim's usual merchants, hours and amounts.
+        Share of account takeovers, in [0, 1], whose fraudster orders where the victim does, for as much.
     """
 
     n_cards: int | None = None
@@ -113,7 +113,7 @@ class SimulationConfig:
     skim_elsewhere: float = 0.015
     skim_wait_days: tuple[int, int] = (2, 20)
     skim_visits: int = 5
-    mimicry: float = 0.06
+    mimicry: float = 0.18
 
     def __post_init__(self) -> None:
         for name in (

@@ -1,6 +1,6 @@
-"""How fraudsters use cards: four typologies, each partly disguised as its victim.
+"""How fraudsters use cards: four typologies, each in part like honest use.
 
-Every incident belongs to the day on which it begins and may go on for days; `ORIGIN_DAYS` bounds how long.
+Every incident belongs to the day on which it begins and may go on for days; `origin_days` bounds how long.
 """
 
 from collections.abc import Callable, Mapping
@@ -121,7 +121,7 @@ def _card_testing(
     by = np.repeat(np.arange(n), cashed)
     wait = np.exp(np.log(4 * 3600.0) + 1.0 * rng.standard_normal(n)).clip(600, 2 * DAY_SECONDS)
     gaps = np.ceil(rng.exponential(1800.0, len(by))).astype(np.int64)
-    last = begin + np.bincount(at, weights=second - begin[at], minlength=n).astype(np.int64) // tests
+    last = second[np.cumsum(tests) - 1]
     when = last[by] + np.ceil(wait[by]).astype(np.int64) + running_sum(gaps, cashed)
     category = _choice(rng, len(by), {"electronics": 4, "travel": 2, "fashion": 3, "digital_goods": 2})
     shop = _sites(rng, population, seed, day, category, 0.75)
@@ -144,7 +144,6 @@ def _lost_stolen(
     uses = np.minimum(2 + rng.geometric(0.2, n), 14)
     by = np.repeat(np.arange(n), uses)
     card = victim[by]
-    mimic = (rng.random(n) < config.mimicry)[by]
     weights = {
         "grocery": 4,
         "fuel": 2,
@@ -156,18 +155,16 @@ def _lost_stolen(
     category = _choice(rng, len(by), weights)
     pin = (rng.random(n) < 0.3)[by]
     category = np.where(pin & (rng.random(len(by)) < 0.45), INDEX["cash_withdrawal"], category)
-    pace = np.where(mimic, 4.0, 1.0) * np.exp(np.log(300.0) + 0.6 * rng.standard_normal(n))[by]
+    pace = np.exp(np.log(300.0) + 0.6 * rng.standard_normal(n))[by]
     gaps = np.ceil(pace * rng.exponential(1.0, len(by))).astype(np.int64)
     start = hour_to_second(rng, np.full(n, HOUR_NAMES.index("road")), rng.integers(0, 4, n))
     second = day * DAY_SECONDS + start[by] + np.minimum(running_sum(gaps, uses), 2 * DAY_SECONDS)
-    near = population.market.in_city(population.home_city[card], category, rng.random(len(by)))
-    usual = population.usual_shops[card, category, rng.integers(0, N_USUAL, len(by))]
-    merchant = np.where(mimic & (rng.random(len(by)) < 0.6), usual, near)
-    factor = np.where(pin, 3.0, 1.3) * np.where(mimic, 0.7, 1.0)
+    merchant = population.market.in_city(population.home_city[card], category, rng.random(len(by)))
+    factor = np.where(pin, 3.0, 1.3)
     amount = draw_amounts(rng, population, card, category, merchant, factor)
     # Without the PIN the thief stays below the limit, and likes to be just below.
     below = np.round(config.contactless_limit * (1 - 0.35 * rng.random(len(by)) ** 2), 2)
-    amount = np.where(pin, amount, np.where(mimic, np.minimum(amount, below), below))
+    amount = np.where(pin, amount, below)
     channel = np.where(pin & (rng.random(len(by)) < 0.7), CHIP, CONTACTLESS)
     channel = np.where(category == INDEX["cash_withdrawal"], CHIP, channel)
     return _rows(second, card, merchant, amount, channel, LOST_STOLEN)
@@ -198,7 +195,7 @@ def _account_takeover(
     usual = _usual_sites(rng, population, card, category)
     merchant = np.where(mimic & (rng.random(len(by)) < 0.7), usual, new)
     category = population.merchant_category[merchant]
-    factor = np.where(mimic, 1.1, np.exp(np.log(3.5) + 0.5 * rng.standard_normal(len(by))))
+    factor = np.where(mimic, 1.1, np.exp(np.log(3.0) + 0.5 * rng.standard_normal(len(by))))
     amount = draw_amounts(rng, population, card, category, merchant, factor)
     return _rows(second, card, merchant, amount, np.full(len(by), ONLINE), ACCOUNT_TAKEOVER)
 
