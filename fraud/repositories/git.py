@@ -9,7 +9,7 @@ from typing import IO, Any
 from fraud.errors import RepositoryError
 
 _SETTINGS = (
-    "core.fsync=all",
+    "core.fsync=all,-index",  # the index is a scratch file
     "core.fsyncMethod=fsync",
     "core.hooksPath=/dev/null",
     "core.bigFileThreshold=32m",  # larger blobs are streamed, not held in memory

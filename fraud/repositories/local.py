@@ -13,16 +13,17 @@ from fraud.durable import exclusive, sync_directory
 from fraud.errors import NotFound, RepositoryError, StaleParent
 from fraud.repositories.git import Git
 from fraud.repositories.paths import check_operations, check_path, check_tag
-from fraud.repositories.port import Add, Commit, Delete, Operation
+from fraud.repositories.port import Add, Commit, Delete, Operation, VersionedRepository
 from fraud.repositories.snapshots import Entry, Snapshots
 
 _BRANCH = "refs/heads/main"
 _NO_REVISION = "0" * 40
+_CLOCK_SLACK_S = 0.1  # file times come from a coarser clock than time.time()
 _SHA = re.compile(r"[0-9a-f]{40}")
 _PREFIX = re.compile(r"[0-9a-f]{4,40}")
 
 
-class LocalRepository:
+class LocalRepository(VersionedRepository):
     """A `VersionedRepository` in one directory; any git client can clone it.
 
     Parameters
@@ -68,7 +69,7 @@ class LocalRepository:
     def snapshot(self, revision: str) -> Path:
         """Return a read-only directory with exactly the files of `revision` (sha or tag), cached by sha."""
         sha = self.resolve(revision)
-        return self._snapshots.directory(sha, self._entries(sha))
+        return self._snapshots.directory(sha, lambda: self._entries(sha))
 
     def files(self, revision: str) -> tuple[str, ...]:
         """Return the paths at `revision`, sorted."""
@@ -240,7 +241,7 @@ class LocalRepository:
         # git flushes the objects but not the folders that name them.
         objects = self._directory / "objects"
         for folder in objects.iterdir():
-            if folder.is_dir() and folder.stat().st_mtime >= started - 2:
+            if folder.is_dir() and folder.stat().st_mtime >= started - _CLOCK_SLACK_S:
                 sync_directory(folder)
         sync_directory(objects)
 

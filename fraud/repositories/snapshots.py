@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -52,11 +53,12 @@ class Snapshots:
         self._git = git
         self._trusted: set[str] = set()
 
-    def directory(self, sha: str, entries: tuple[Entry, ...]) -> Path:
+    def directory(self, sha: str, listing: Callable[[], tuple[Entry, ...]]) -> Path:
         """Return the directory of `sha`, made if it is not there."""
         target = self._directory / sha
         if sha in self._trusted and target.is_dir():
             return target
+        entries = listing()
         try:
             if not _complete(target, entries):
                 self._directory.mkdir(exist_ok=True)
