@@ -116,7 +116,7 @@ def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
             try:
                 row = parse_line(line)
                 event = parse_row(row)
-                digest = hashlib.blake2b(line.strip(), digest_size=16).digest()
+                digest = _identity(row)
                 known = seen.setdefault(event.event_id, digest)
             except FlagError as error:
                 yield Quarantined(shard, number, str(error))
@@ -125,6 +125,14 @@ def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
                 yield row, event
             elif known != digest:
                 yield Quarantined(shard, number, "event_id: already used by a row with other content.")
+
+
+def _identity(row: Row) -> bytes:
+    # A prediction is stored again beside each flag on it, by then perhaps on another node and under a newer
+    # consent text; it is still the same prediction.
+    passing = ("node", "consent_version") if row["event"] == "prediction" else ()
+    items = sorted((name, value) for name, value in row.items() if value is not None and name not in passing)
+    return hashlib.blake2b(repr(items).encode(), digest_size=16).digest()
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

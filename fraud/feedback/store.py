@@ -30,7 +30,8 @@ class DrainReport:
     """What one drain did.
 
     `problem` says why it stopped early; what is left stays for the next drain. `busy`: another drain is at
-    work. `damaged` names the receipts whose bytes changed on disk: they are kept and never committed.
+    work. `damaged` names the receipts whose bytes changed on disk: they are kept, counted in the backlog
+    and never committed.
     """
 
     n_submissions: int = 0

@@ -116,6 +116,18 @@ def test_an_event_that_is_there_twice_is_read_once(repository, save):
     assert (len(events), bad) == (2, [])
 
 
+def test_a_prediction_flagged_again_on_another_node_is_no_conflict(
+    repository, tmp_path, make_prediction, make_flag
+):
+    prediction = make_prediction()
+    for node, consent in (("n1", "2026-01"), ("n2", "2026-02")):
+        store = FeedbackStore(tmp_path / node, repository, node)
+        store.append(submission(prediction, make_flag(prediction, consent_version=consent), node=node))
+        revision = store.drain().revision
+    events, bad = read_events(repository, revision)
+    assert (len(events), bad) == (3, [])
+
+
 def test_a_pull_writes_valid_rows_bad_lines_and_the_sha(repository, save, tmp_path):
     first = save(history=None)
     repository.tag("retraining-1", first)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.errors import FlagError
@@ -68,6 +68,7 @@ def test_a_prediction_without_both_scores_is_refused(prediction, flag):
         )
 
 
+@settings(deadline=None)
 @given(transaction=INPUTS, history=st.none() | st.lists(INPUTS, max_size=2).map(tuple))
 def test_any_json_content_survives_a_line_of_the_shard(make_prediction, make_flag, transaction, history):
     prediction = make_prediction(transaction=transaction, history=history)
@@ -80,6 +81,7 @@ def test_any_json_content_survives_a_line_of_the_shard(make_prediction, make_fla
         assert event.prediction.transaction[name] == (None if missing else value)
 
 
+@settings(deadline=None)
 @given(INPUTS)
 def test_canonical_json_is_its_own_canonical_form(content):
     text = canonical_json(content, "x")
@@ -125,6 +127,7 @@ def test_control_characters_and_half_pairs_are_refused(comment):
     assert caught.value.field == "comment"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=50))
 def test_any_comment_is_either_refused_or_comes_back(make_prediction, make_flag, comment):
     prediction = make_prediction()
@@ -192,6 +195,7 @@ def test_a_column_that_an_older_row_lacks_is_null(prediction, flag):
     assert parse_row(row).audit_probability is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.recursive(SCALARS, lambda x: st.lists(x) | st.dictionaries(TEXT, x)).map(
     lambda value: json.dumps(value).encode()))  # fmt: skip
 def test_no_line_of_bytes_does_worse_than_be_refused(line):
@@ -199,6 +203,7 @@ def test_no_line_of_bytes_does_worse_than_be_refused(line):
         parse_row(parse_line(line))
 
 
+@settings(deadline=None)
 @given(
     field=st.sampled_from(list(COLUMNS)),
     value=SCALARS | st.lists(SCALARS, max_size=2),

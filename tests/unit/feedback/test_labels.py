@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.errors import SettingsError
@@ -154,6 +154,7 @@ def test_a_label_that_others_back_keeps_their_part(cast, late):
     assert old.weight / 2 < new.weight < old.weight
 
 
+@settings(deadline=None)
 @given(votes=st.lists(st.integers(0, 7), min_size=1, max_size=40), share=st.floats(0.05, 1.0))
 def test_no_reporter_has_more_than_the_share_and_no_weight_grows(cast, late, votes, share):
     labels = resolve_labels(cast(*((f"r{r}", FRAUD, 1, i) for i, r in enumerate(votes))), as_of=late).labels

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from fraud.errors import NotFound, RepositoryError
+from fraud.repositories.git import Git
 from fraud.repositories.local import LocalRepository
 from fraud.repositories.port import Add
 
@@ -171,3 +172,43 @@ def test_polling_the_head_is_cheap(repository):
     for _ in range(100):
         repository.head()
     assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_at_any_step_of_a_commit_leaves_the_parent_or_the_child(repository, monkeypatch, when):
+    head = repository.commit([Add("a", b"0")], "first", None)
+    original = Git.run
+    step = 0
+    while True:
+        calls = iter(range(100))
+
+        def crash(self, *arguments, calls=calls, step=step, **options):
+            if next(calls) != step:
+                return original(self, *arguments, **options)
+            if when == "after":
+                original(self, *arguments, **options)
+            raise KeyboardInterrupt
+
+        fresh = LocalRepository(repository._directory)
+        with monkeypatch.context() as patch:
+            patch.setattr(Git, "run", crash)
+            try:
+                head = fresh.commit([Add("a", b"%d" % (step + 1))], "next", head)
+                break
+            except KeyboardInterrupt:
+                step += 1
+        now = LocalRepository(repository._directory)
+        assert now.read("a", now.head()) in (now.read("a", head), b"%d" % step)
+        head = now.head()
+    assert step == 8  # init, hash, read-tree, update-index, write-tree, rev-parse, commit-tree, update-ref
+    git(repository, "fsck", "--strict")
+
+
+def test_the_git_process_of_a_dead_writer_keeps_the_lock_until_it_ends(repository):
+    first = repository.commit([Add("a", b"1")], "one", None)
+    with repository._writing() as lock:
+        orphan = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=(lock,))
+    with pytest.raises(RepositoryError, match="another process holds"):
+        LocalRepository(repository._directory, lock_timeout_s=0.05).commit([Add("a", b"2")], "two", first)
+    orphan.communicate()
+    assert repository.commit([Add("a", b"2")], "two", first) == repository.head()
