@@ -81,7 +81,7 @@ def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
         elif field.kind != "category":
             columns[field.column] = transactions.numbers[field.column]
     for name, column in transactions.texts.items():
-        columns[name] = pd.Categorical.from_codes(column.codes, categories=list(column.values))
+        columns[name] = pd.Categorical.from_codes(column.codes, pd.Index(column.values, dtype=str))
     labels = transactions.labels
     words = {1.0: roles.fraud_values[0], 0.0: roles.legitimate_values[0]}
     columns[roles.label] = [words.get(label) for label in labels.tolist()]

@@ -82,8 +82,8 @@ def _mean_scores(training: Training, part: Transactions) -> NDArray[np.float64]:
     profile = training.profile
     history = History.of(training.transactions, profile) if profile.features.history else None
     features = training.pipeline.transform(part, history)
-    models = training.models.values()
-    return np.mean([m.calibration(m.forest.probability(features)) for m in models], axis=0)
+    scores = [m.calibration(m.forest.probability(features)) for m in training.models.values()]
+    return np.asarray(np.mean(scores, axis=0), np.float64)
 
 
 def _kinds(part: Transactions) -> NDArray[np.object_]:

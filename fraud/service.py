@@ -1,0 +1,256 @@
+"""The use cases: one method for each thing that a person or a client can do."""
+
+import hashlib
+import hmac
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from fraud.data.profile import Profile
+from fraud.data.table import Transactions
+from fraud.data.validate import validate_history, validate_transaction
+from fraud.errors import FlagError, FraudError, NotFound
+from fraud.feedback.events import clean_comment, submission
+from fraud.feedback.store import FeedbackStore
+from fraud.ids import new_id
+from fraud.models.examples import to_record
+from fraud.records import Flag, Label, ModelVersion, Prediction, Receipt, Verdict
+from fraud.serving.champion import Champion
+from fraud.serving.scorer import Explanation, Scorer
+
+_log = logging.getLogger(__name__)
+CONSENT_VERSION = "2026-11-1"
+"""Names the wording that a person agreed to; changes whenever `ui/texts.py`'s consent text does."""
+_REMEMBERED = 10_000
+
+
+class FraudService:
+    """Everything the demo does, free of any web framework.
+
+    Parameters
+    ----------
+    champion : what scores
+    feedback : where flags go
+    node : this process's name in the dataset
+    pseudonym_key : secret that turns a session into a pseudonym
+    clock : returns the present, aware, in UTC
+    """
+
+    def __init__(
+        self,
+        champion: Champion,
+        feedback: FeedbackStore,
+        *,
+        node: str,
+        pseudonym_key: bytes,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._champion = champion
+        self._feedback = feedback
+        self._node = node
+        self._pseudonym_key = pseudonym_key
+        self._clock = clock
+        self._recent: OrderedDict[str, Prediction] = OrderedDict()
+        self._recent_lock = threading.Lock()
+
+    @property
+    def _scorer(self) -> Scorer:
+        return self._champion.scorer
+
+    @property
+    def profile(self) -> Profile:
+        """The profile of the model that serves now."""
+        return self._scorer.bundle.profile
+
+    @property
+    def model_version(self) -> ModelVersion:
+        """What serves now."""
+        return self._scorer.version
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The serving bundle's manifest: metrics, windows, thresholds."""
+        return self._scorer.bundle.manifest
+
+    @property
+    def problem(self) -> str | None:
+        """Why a promoted version is not being served, if so."""
+        return self._champion.problem
+
+    def score(self, transaction: Mapping[str, Any], history: object = None) -> Prediction:
+        """Return both models' scores for one raw transaction.
+
+        Parameters
+        ----------
+        transaction : profile column -> value, as typed or sent
+        history : the main entity's own past as a list of transactions, replacing what the bundle knows
+
+        Raises
+        ------
+        TransactionError
+            Naming the first field that breaks a rule.
+        """
+        start = perf_counter()
+        now = self._clock()
+        scorer = self._scorer
+        profile = scorer.bundle.profile
+        valid = validate_transaction(profile, transaction, now)
+        past = None if history is None else validate_history(profile, history, now)
+        scores = scorer.score(valid, past)
+        prediction = Prediction(
+            prediction_id=new_id("p"),
+            predicted_at=now,
+            profile=profile.name,
+            transaction=valid,
+            history=past,
+            scores=scores,
+            model_version=scorer.version,
+            latency_ms=(perf_counter() - start) * 1000,
+        )
+        self._remember(prediction)
+        return prediction
+
+    def explain(self, prediction: Prediction) -> dict[str, Explanation]:
+        """Return both models' reasons for a prediction.
+
+        Raises
+        ------
+        NotFound
+            Another version serves by now; the reasons would be another model's.
+        """
+        scorer = self._scorer
+        if scorer.version != prediction.model_version:
+            raise NotFound(
+                "A new model version has been released since this score; score the transaction again.",
+                code="version_changed",
+            )
+        return scorer.explain(prediction.transaction, prediction.history)
+
+    def prediction(self, prediction_id: str) -> Prediction:
+        """Return a recent prediction; NotFound when it is unknown or too old."""
+        with self._recent_lock:
+            found = self._recent.get(prediction_id)
+        if found is None:
+            raise NotFound(
+                "This prediction is no longer known here; score the transaction again, then flag it.",
+                code="prediction_gone",
+                field="prediction_id",
+            )
+        return found
+
+    def flag(
+        self,
+        prediction_id: str,
+        verdict: str,
+        *,
+        label: str | None = None,
+        comment: str = "",
+        consent: bool = False,
+        session: str = "",
+    ) -> Receipt:
+        """Keep a person's word on a prediction; return once it survives a crash.
+
+        Parameters
+        ----------
+        verdict : "right" or "wrong"
+        label : what the transaction was, "fraud" or "legitimate"
+        consent : whether the person agreed that the transaction, the scores and the answer are kept
+        session : anything that tells people apart; only its keyed hash is kept
+
+        Raises
+        ------
+        FlagError
+            No consent, an unknown verdict, no label, or a comment that is too long.
+        NotFound
+            The prediction is too old.
+        StorageError
+            The flag could not be made durable; it was not accepted.
+        """
+        if consent is not True:
+            raise FlagError(
+                "Your answer can only be kept with your consent; tick the consent box and send it again.",
+                code="no_consent",
+                field="consent",
+            )
+        if verdict not in set(Verdict):
+            raise FlagError('verdict must be "right" or "wrong".', code="verdict", field="verdict")
+        if label not in set(Label):
+            raise FlagError(
+                'label must say what the transaction was, "fraud" or "legitimate".',
+                code="label",
+                field="label",
+            )
+        prediction = self.prediction(prediction_id)
+        flag = Flag(
+            flag_id=new_id("f"),
+            flagged_at=self._clock(),
+            prediction_id=prediction_id,
+            verdict=Verdict(verdict),
+            label=Label(label),
+            comment=clean_comment(comment),
+            consent_version=CONSENT_VERSION,
+            reporter=self._pseudonym(session),
+        )
+        return self._feedback.append(submission(prediction, flag, node=self._node))
+
+    def receipt(self, receipt_id: str) -> Receipt:
+        """Return where a submission is now; NotFound for an unknown receipt."""
+        return self._feedback.receipt(receipt_id)
+
+    def backlog(self) -> int:
+        """Return the number of submissions that wait for their commit."""
+        return self._feedback.backlog()
+
+    def examples(self) -> Sequence[Mapping[str, Any]]:
+        """Return [{"kind", "transaction"}, ...]: one transaction of each typology."""
+        return list(self._scorer.bundle.read_examples().get("examples", []))
+
+    def entities(self) -> Sequence[str]:
+        """Return main entities (cards) with a past that the demo offers to choose from."""
+        return list(self._scorer.bundle.read_examples().get("entities", []))
+
+    def past_of(self, entity: str, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+        """Return the newest known transactions of a main entity, oldest first, as records; empty if none."""
+        past: Transactions | None = self._scorer.past_of(entity)
+        if past is None:
+            return []
+        first = max(0, len(past) - limit)
+        return [to_record(past, row, self.profile) for row in range(first, len(past))]
+
+    def drain(self) -> str | None:
+        """Commit what waits; return what stood in the way, if anything did."""
+        return self._feedback.drain().problem
+
+    def refresh(self) -> bool:
+        """Serve a newly promoted version if there is one; return whether it changed."""
+        return self._champion.refresh()
+
+    def check(self) -> None:
+        """Raise what would keep the service from starting: a refused bundle, a broken outbox."""
+        self._feedback.check()
+        _ = self._scorer
+
+    def close(self) -> None:
+        """Commit what waits, as far as possible, and let go of the files."""
+        try:
+            problem = self.drain()
+            if problem:
+                _log.warning("some feedback stays in the outbox until the next start: %s", problem)
+        except FraudError as error:
+            _log.warning("the outbox could not be drained at shutdown: %s", error)
+        self._feedback.close()
+
+    def _remember(self, prediction: Prediction) -> None:
+        with self._recent_lock:
+            self._recent[prediction.prediction_id] = prediction
+            while len(self._recent) > _REMEMBERED:
+                self._recent.popitem(last=False)
+
+    def _pseudonym(self, session: str) -> str:
+        return hmac.new(self._pseudonym_key, session.encode(errors="replace"), hashlib.sha256).hexdigest()[
+            :24
+        ]

@@ -1,0 +1,123 @@
+"""Both models of one bundle, answering for one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.table import Transactions, read_table, transactions_from_frame
+from fraud.data.validate import transactions_from_records
+from fraud.features.history import History
+from fraud.features.pipeline import FeaturePipeline
+from fraud.models.bundle import Bundle
+from fraud.records import ModelVersion, Reason, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one model answered as it did.
+
+    `expected` plus all contributions is the model's raw output: a share of trees' votes between 0 and 1 for
+    scale "probability" (before calibration), log-odds for scale "log_odds". Reasons come largest first.
+    """
+
+    model: str
+    scale: str
+    expected: float
+    reasons: tuple[Reason, ...]
+
+
+class Scorer:
+    """A loaded bundle and the past it starts from. Immutable, so threads may share it and swaps are safe."""
+
+    def __init__(
+        self, bundle: Bundle, past: Transactions | None, history: History | None, revision: str | None
+    ) -> None:
+        self.bundle = bundle
+        self.version = ModelVersion(bundle.version, revision, bundle.manifest_digest)
+        self._past = past
+        self._history = history
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, revision: str | None = None) -> "Scorer":
+        """Index the bundle's history and compile or load the kernels, so that no first request pays."""
+        past = history = None
+        if bundle.history_path is not None:
+            past = transactions_from_frame(read_table(bundle.history_path), bundle.profile)
+            history = History.of(past, bundle.profile)
+        for model in bundle.models.values():
+            model.forest.warm_up()
+        return cls(bundle, past, history, revision)
+
+    @property
+    def pipeline(self) -> FeaturePipeline:
+        """The fitted transformer."""
+        return self.bundle.pipeline
+
+    def score(
+        self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
+    ) -> dict[str, Score]:
+        """Return both models' scores for one canonical transaction.
+
+        Parameters
+        ----------
+        transaction : as returned by `validate_transaction`
+        past : the main entity's own past, canonical; None takes what the bundle knows of it
+        """
+        features = self.features(transaction, past)
+        scores = {}
+        for name, model in self.bundle.models.items():
+            probability = float(model.calibration(model.forest.probability(features))[0])
+            decision = model.thresholds.decide(probability)
+            scores[name] = Score(name, probability, model.thresholds, decision)
+        return scores
+
+    def explain(
+        self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
+    ) -> dict[str, Explanation]:
+        """Return exact TreeSHAP reasons of both models, every feature, largest first."""
+        features = self.features(transaction, past)
+        return {name: self._explain(name, features, self._levels(transaction)) for name in self.bundle.models}
+
+    def features(
+        self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the feature row of one canonical transaction, float32 [1, d]."""
+        profile = self.bundle.profile
+        history = self._history
+        if history is not None and past is not None:
+            history = history.with_main_entity(transactions_from_records(profile, past))
+        return self.pipeline.transform(transactions_from_records(profile, [transaction]), history)
+
+    def past_of(self, entity: str) -> Transactions | None:
+        """Return what the bundle knows of one main entity's past, ordered by time; None if nothing."""
+        main = self.bundle.profile.main_entity
+        if self._past is None or main is None:
+            return None
+        column = self._past.texts[main.column]
+        if entity not in column.values:
+            return None
+        return self._past.take(np.flatnonzero(column.codes == column.values.index(entity)))
+
+    @property
+    def history_ends_at_ms(self) -> int | None:
+        """The time of the newest past transaction; None without history."""
+        return None if self._past is None else int(self._past.times()[-1])
+
+    def _levels(self, transaction: Mapping[str, Any]) -> Mapping[str, str | None]:
+        return {f.column: transaction[f.column] for f in self.bundle.profile.fields if f.kind == "category"}
+
+    def _explain(
+        self, name: str, features: NDArray[np.float32], levels: Mapping[str, str | None]
+    ) -> Explanation:
+        forest = self.bundle.models[name].forest
+        contributions, expected = forest.contributions(features)
+        reasons = []
+        for column, feature in enumerate(self.pipeline.names):
+            number = float(features[0, column])
+            value = levels[feature] if feature in levels else None if np.isnan(number) else number
+            reasons.append(Reason(feature, value, float(contributions[0, column])))
+        reasons.sort(key=lambda reason: -abs(reason.contribution))
+        return Explanation(name, forest.scale, float(expected), tuple(reasons))
