@@ -1,0 +1,107 @@
+"""Chooses the adapters from the settings, and gives the service its heartbeat."""
+
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from fraud.durable import sync_directory
+from fraud.errors import FraudError
+from fraud.feedback.store import FeedbackStore
+from fraud.registry import ModelRegistry
+from fraud.repositories.local import LocalRepository
+from fraud.repositories.port import VersionedRepository
+from fraud.service import FraudService
+from fraud.serving.champion import Champion
+from fraud.settings import FeedbackSettings, Settings
+
+_log = logging.getLogger(__name__)
+
+
+def dataset_repository(settings: Settings) -> VersionedRepository:
+    """Return the feedback dataset's repository."""
+    return LocalRepository(settings.feedback.directory / "dataset.git")
+
+
+def model_registry(settings: Settings) -> ModelRegistry:
+    """Return the registry of released models."""
+    return ModelRegistry(LocalRepository(settings.models.registry))
+
+
+def build_service(settings: Settings) -> FraudService:
+    """Return the service over the configured adapters. No I/O but reading or making the pseudonym key."""
+    feedback = settings.feedback
+    store = FeedbackStore(
+        feedback.directory / "outbox", dataset_repository(settings), feedback.node, feedback.max_backlog
+    )
+    champion = Champion(model_registry(settings), settings.models.artifacts)
+    return FraudService(champion, store, node=feedback.node, pseudonym_key=_pseudonym_key(feedback))
+
+
+def _pseudonym_key(settings: FeedbackSettings) -> bytes:
+    """Return the configured key, or one made at the first start and kept beside the outbox."""
+    if settings.pseudonym_key is not None:
+        return settings.pseudonym_key.encode()
+    path = settings.directory / "pseudonym.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".pseudonym-{os.getpid()}-{secrets.token_hex(4)}")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(secrets.token_hex(32))
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(partial, path)  # the first of several processes wins, whole
+        except FileExistsError:
+            _log.debug("another process made the pseudonym key first")
+        finally:
+            partial.unlink()
+        sync_directory(path.parent)
+    return Path(path).read_text(encoding="ascii").strip().encode()
+
+
+class Heartbeat:
+    """Calls what must happen now and then, each on its own thread, until stopped."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def every(self, seconds: float, name: str, action: Callable[[], object]) -> None:
+        """Start calling `action`; a FraudError is logged once per message and the beat goes on."""
+        thread = threading.Thread(target=self._run, args=(seconds, name, action), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, seconds: float, name: str, action: Callable[[], object]) -> None:
+        last_problem = ""
+        while not self._stopping.wait(seconds):
+            try:
+                action()
+            except FraudError as error:
+                if error.message != last_problem:
+                    _log.warning("%s: %s", name, error)
+                last_problem = error.message
+            else:
+                last_problem = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether every beat is still going."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def stop(self) -> None:
+        """Let running actions finish and return."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+
+def start_heartbeat(service: FraudService, settings: Settings) -> Heartbeat:
+    """Commit waiting flags and look for promotions, at the configured intervals."""
+    heartbeat = Heartbeat()
+    heartbeat.every(settings.feedback.commit_seconds, "commit-feedback", service.drain)
+    heartbeat.every(settings.models.refresh_seconds, "refresh-model", service.refresh)
+    return heartbeat
