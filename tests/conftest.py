@@ -1,0 +1,58 @@
+"""Fixtures that many tests share: a small profile, its table, and a bundle trained on it once a session."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fraud.data.profile import Profile, load_profile
+from fraud.data.sources import load_transactions, simulated_frame
+from fraud.models.bundle_writer import write_bundle
+from fraud.models.examples import choose_examples
+from fraud.models.train import train
+
+
+def small_profile_text() -> str:
+    """Return the `cards` profile with less data and smaller models: seconds instead of minutes."""
+    text = (files("fraud.data") / "profiles" / "cards.toml").read_text(encoding="utf-8")
+    changes = {
+        r"test_start = \S+": "test_start = 2026-03-05",
+        r"test_days = \d+": "test_days = 20",
+        r"n_transactions = \d+": "n_transactions = 20000",
+        r"\ndays = \d+": "\ndays = 90",
+        r"random_forest = .*": "random_forest = { n_estimators = 30, min_samples_leaf = 3 }",
+        r"xgboost = .*": "xgboost = { n_estimators = 60, learning_rate = 0.1, max_depth = 4 }",
+    }
+    for pattern, replacement in changes.items():
+        text, n_changed = re.subn(pattern, replacement, text)
+        assert n_changed == 1, pattern
+    return text
+
+
+@pytest.fixture(scope="session")
+def small_profile_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("profile") / "small.toml"
+    path.write_text(small_profile_text(), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_profile(small_profile_path: Path) -> Profile:
+    return load_profile(small_profile_path)
+
+
+@pytest.fixture(scope="session")
+def small_frame(small_profile: Profile) -> pd.DataFrame:
+    return simulated_frame(small_profile)
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train one bundle on the small profile. Read-only: copy it before changing anything."""
+    directory = tmp_path_factory.mktemp("bundle") / "artifacts"
+    transactions, source = load_transactions(small_profile, None)
+    training = train(transactions, small_profile)
+    write_bundle(training, directory, version="1.0.0", data_source=source, examples=choose_examples(training))
+    return directory
