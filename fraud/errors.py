@@ -51,7 +51,9 @@ class TableError(FraudError):
 
 
 class TransactionError(FraudError):
-    """One transaction does not fit its profile."""
+    """One transaction does not fit its profile; `problems` lists every broken field, this one first."""
+
+    problems: tuple["TransactionError", ...] = ()
 
 
 class FlagError(FraudError):

@@ -54,10 +54,15 @@ class Columns(_Section):
     amount: str | None = None
     label_at: str | None = None
     typology: str | None = None
-    time_unit: Literal["datetime", "seconds"] = "datetime"
+    time_unit: Literal["datetime", "seconds", "milliseconds"] = "datetime"
     time_origin: date = date(1970, 1, 1)
     fraud_values: tuple[str, ...] = ("1",)
     legitimate_values: tuple[str, ...] = ("0",)
+
+    @property
+    def time_step_ms(self) -> int | None:
+        """Milliseconds that one unit of a numeric time column stands for; None for dates and times."""
+        return {"datetime": None, "seconds": 1000, "milliseconds": 1}[self.time_unit]
 
 
 class Entity(_Section):

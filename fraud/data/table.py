@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 NEVER_MS = np.iinfo(np.int64).max
 """A time that no clock reaches: "this label is not known yet"."""
+MAX_ELAPSED_MS = 100_000 * DAY_MS
+"""The furthest from its origin that a numeric time may lie, about 270 years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +208,12 @@ def _refuse(column: str, rule: str, bad: NDArray[np.bool_], raw: "pd.Series[Any]
 def _times(raw: "pd.Series[Any]", profile: Profile) -> Integers:
     name = raw.name if isinstance(raw.name, str) else "time"
     _refuse(name, "is missing, and every transaction needs a time", raw.isna().to_numpy(), raw)
-    if profile.columns.time_unit == "seconds":
-        seconds = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64)
-        _refuse(name, "is not a number of seconds", ~np.isfinite(seconds), raw)
-        return profile.time_origin_ms + np.round(seconds * 1000).astype(np.int64)
+    step = profile.columns.time_step_ms
+    if step is not None:
+        elapsed = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        bad = ~(np.abs(elapsed * step) < MAX_ELAPSED_MS)
+        _refuse(name, f"is not a number of {profile.columns.time_unit} that a calendar reaches", bad, raw)
+        return profile.time_origin_ms + np.round(elapsed * step).astype(np.int64)
     return _epoch_ms(raw, name)
 
 
@@ -275,7 +279,7 @@ def _plain(value: object) -> str:
     """Return the text of a key or level: 596.0 and "596" are the same customer."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    return str(value).strip()
 
 
 def _text_column(frame: pd.DataFrame, name: str, profile: Profile) -> Coded:
@@ -283,8 +287,7 @@ def _text_column(frame: pd.DataFrame, name: str, profile: Profile) -> Coded:
     if name not in frame.columns:
         return Coded(np.full(len(frame), -1, np.int32), ())
     raw = frame[name]
-    codes, uniques = pd.factorize(raw)
-    values = tuple(_plain(u) for u in uniques)
+    codes, values = _coded_texts(raw)
     if field is not None:
         if field.required:
             _refuse(name, "is missing, and the profile requires it", codes < 0, raw)
@@ -293,6 +296,15 @@ def _text_column(frame: pd.DataFrame, name: str, profile: Profile) -> Coded:
             shown = ", ".join(field.levels[:8]) + (" ..." if len(field.levels) > 8 else "")
             _refuse(name, f"is not one of the levels {shown}", unknown[codes], raw)
     return Coded(codes.astype(np.int32), values)
+
+
+def _coded_texts(raw: "pd.Series[Any]") -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return codes and distinct texts; " A" and "A" are one text, and a blank one is missing."""
+    codes, uniques = pd.factorize(raw)
+    position: dict[str, int] = {}
+    texts = [_plain(u) for u in uniques]
+    lookup = [position.setdefault(t, len(position)) if t else -1 for t in texts]
+    return np.array([*lookup, -1])[codes], tuple(position)
 
 
 def _ids(frame: pd.DataFrame, profile: Profile) -> NDArray[np.object_]:

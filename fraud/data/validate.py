@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fraud.data.profile import DAY_MS, InputField, Profile
-from fraud.data.table import NEVER_MS, Coded, Transactions
+from fraud.data.table import MAX_ELAPSED_MS, NEVER_MS, Coded, Transactions
 from fraud.errors import TransactionError
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -62,10 +62,11 @@ def validate_transaction(
     Raises
     ------
     TransactionError
-        For the first field that breaks its rule; `all_problems` collects them.
+        For the first field that breaks its rule; its `problems` lists them all.
     """
     errors = all_problems(profile, raw, now, labelled=labelled)
     if errors:
+        errors[0].problems = tuple(errors)
         raise errors[0]
     return _canonical(profile, raw, now, labelled)
 
@@ -226,16 +227,17 @@ def _time_value(profile: Profile, value: Any, now: datetime) -> Any:
     assert column is not None  # noqa: S101 (called for the time column only)
     if value is None:
         raise problem("missing", column)
-    if profile.columns.time_unit == "seconds":
+    step = profile.columns.time_step_ms
+    if step is not None:
         try:
-            seconds = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            seconds = math.nan
-        if not math.isfinite(seconds) or abs(seconds) > 1e11:
+            elapsed = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            elapsed = math.nan
+        if not abs(elapsed * step) < MAX_ELAPSED_MS:
             raise problem("not_a_number", column, value=value)
-        if profile.time_origin_ms + seconds * 1000 > (now + CLOCK_TOLERANCE).timestamp() * 1000:
+        if profile.time_origin_ms + elapsed * step > (now + CLOCK_TOLERANCE).timestamp() * 1000:
             raise problem("in_the_future", column, value=value)
-        return seconds
+        return elapsed
     moment = _moment(column, value)
     if moment > now + CLOCK_TOLERANCE:
         raise problem("in_the_future", column, value=moment.isoformat())
@@ -273,8 +275,9 @@ def _label_number(profile: Profile, value: Any) -> float:
 
 
 def _time_ms(profile: Profile, value: Any) -> int:
-    if profile.columns.time_unit == "seconds":
-        return profile.time_origin_ms + round(float(value) * 1000)
+    step = profile.columns.time_step_ms
+    if step is not None:
+        return profile.time_origin_ms + round(float(value) * step)
     return round(datetime.fromisoformat(value).timestamp() * 1000)
 
 

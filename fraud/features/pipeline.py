@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fraud.data.profile import DAY_MS, Profile
 from fraud.data.table import Coded, Transactions
-from fraud.errors import BundleRefused
+from fraud.errors import BundleRefused, ProfileError
 from fraud.features import kernels
 from fraud.features.history import History, history_names
 
@@ -33,7 +33,15 @@ class FeaturePipeline:
     def fit(cls, profile: Profile, transactions: Transactions) -> "FeaturePipeline":
         """Learn the order of the levels from the labelled rows of `transactions`."""
         categories = [f.column for f in profile.fields if f.kind == "category" and f.feature]
-        return cls(profile, {name: _by_risk(transactions, name) for name in categories})
+        pipeline = cls(profile, {name: _by_risk(transactions, name) for name in categories})
+        repeated = [name for name in pipeline.names if pipeline.names.count(name) > 1]
+        if repeated:
+            raise ProfileError(
+                f'Two features of the profile "{profile.name}" are called "{repeated[0]}"; rename the column '
+                "or drop one of them.",
+                code="profile",
+            )
+        return pipeline
 
     @property
     def names(self) -> tuple[str, ...]:

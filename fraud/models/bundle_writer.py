@@ -69,11 +69,10 @@ def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
     if roles.id is not None:
         columns[roles.id] = transactions.ids
     if roles.time is not None:
-        stamps = pd.to_datetime(transactions.times(), unit="ms", utc=True)
-        if roles.time_unit == "seconds":
-            columns[roles.time] = (transactions.times() - profile.time_origin_ms) / 1000
+        if roles.time_step_ms is not None:
+            columns[roles.time] = (transactions.times() - profile.time_origin_ms) / roles.time_step_ms
         else:
-            columns[roles.time] = stamps
+            columns[roles.time] = pd.to_datetime(transactions.times(), unit="ms", utc=True)
     for field in profile.fields:
         if field.kind == "date":
             days = transactions.numbers[field.column]

@@ -13,7 +13,7 @@ from fraud.models.train import Training
 
 Rows = NDArray[np.intp]
 N_ENTITIES = 60
-REACH_DAYS = 7
+REACH_DAYS = 15
 """Examples lie within this many days of the table's end, and the shipped history covers their windows."""
 _PER_KIND = 200
 
@@ -47,7 +47,12 @@ def to_record(transactions: Transactions, row: int, profile: Profile) -> dict[st
         record[profile.columns.id] = str(transactions.ids[row])
     if profile.columns.time is not None:
         moment = int(transactions.times()[row])
-        record[profile.columns.time] = datetime.fromtimestamp(moment / 1000, UTC).isoformat()
+        step = profile.columns.time_step_ms
+        record[profile.columns.time] = (
+            datetime.fromtimestamp(moment / 1000, UTC).isoformat()
+            if step is None
+            else (moment - profile.time_origin_ms) / step
+        )
     for name, column in transactions.texts.items():
         code = int(column.codes[row])
         record[name] = column.values[code] if code >= 0 else None

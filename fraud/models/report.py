@@ -122,7 +122,7 @@ def _validation_figure(plt: Any, model: "TrainedModel") -> Any:
             axes.axvline(best + 1, color=_INK, linewidth=1, linestyle=":")
             axes.annotate(
                 f"round {best + 1} chosen",
-                (best + 1, 0.03),
+                (best + 1, 0.3),
                 xycoords=("data", "axes fraction"),
                 xytext=(-5, 0),
                 textcoords="offset points",

@@ -1,0 +1,52 @@
+"""The demo: settings -> service -> REST routes and the page -> one server. Also a Space's entry point."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from fraud.ui.blocks import build_blocks, mount_arguments
+
+from fraud.api import build_api
+from fraud.errors import FraudError
+from fraud.service import FraudService
+from fraud.settings import Settings, read_settings
+from fraud.wiring import Heartbeat, build_service, start_heartbeat
+
+
+def create_app(service: FraudService, settings: Settings) -> FastAPI:
+    """Return the whole web application; its lifespan starts and stops the background work."""
+    beats: list[Heartbeat] = []
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        beats.append(start_heartbeat(service, settings))
+        yield
+        beats[-1].stop()
+        service.close()
+
+    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive)
+    return gr.mount_gradio_app(app, build_blocks(service), path="/", **mount_arguments(service))
+
+
+def main() -> None:
+    """Serve until a signal ends it; what was flagged is committed on the way out."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = read_settings()
+        service = build_service(settings)
+        service.check()
+    except FraudError as error:
+        raise SystemExit(f"The demo cannot start: {error}") from error
+    app = create_app(service, settings)
+    uvicorn.run(app, host=settings.server.host, port=settings.server.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

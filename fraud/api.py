@@ -1,0 +1,333 @@
+"""The REST routes: convert, call one service method, present. Errors are RFC 9457 problem details."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fraud.errors import (
+    BundleRefused,
+    FlagError,
+    FraudError,
+    NotFound,
+    RepositoryError,
+    StorageError,
+    TransactionError,
+)
+from fraud.records import Prediction, Receipt
+from fraud.service import CONSENT_VERSION, FraudService
+from fraud.serving.scorer import Explanation
+
+MAX_BODY_BYTES = 1_000_000
+_STATUS: tuple[tuple[type[FraudError], int], ...] = (
+    (TransactionError, 422),
+    (FlagError, 422),
+    (NotFound, 404),
+    (StorageError, 503),
+    (RepositoryError, 503),
+    (BundleRefused, 503),
+)
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class ScoreRequest(BaseModel):
+    """One transaction, and optionally the past of its card."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    transaction: dict[str, Any] = Field(
+        description="Profile column -> value; GET /v1/profile lists the columns."
+    )
+    history: list[dict[str, Any]] | None = Field(
+        default=None, description="The card's own past transactions; null uses what the server knows."
+    )
+    explain: bool = Field(default=False, description="Also return both models' SHAP reasons.")
+
+
+class ScoreAnswer(BaseModel):
+    """One model's calibrated probability, its cut-offs and the decision they give."""
+
+    fraud_probability: float
+    review_threshold: float
+    decline_threshold: float
+    decision: Literal["approve", "review", "decline"]
+
+
+class ReasonAnswer(BaseModel):
+    """One feature's exact share of the raw score."""
+
+    feature: str
+    value: float | str | None
+    contribution: float
+
+
+class ExplanationAnswer(BaseModel):
+    """`expected` plus all contributions is the raw score, on the named scale."""
+
+    scale: Literal["probability", "log_odds"]
+    expected: float
+    reasons: list[ReasonAnswer]
+
+
+class PredictionAnswer(BaseModel):
+    """Both models' answers for one transaction."""
+
+    prediction_id: str
+    model_version: str
+    model_revision: str | None
+    agree: bool
+    scores: dict[str, ScoreAnswer]
+    explanations: dict[str, ExplanationAnswer] | None = None
+    latency_ms: float
+
+
+class FlagRequest(BaseModel):
+    """A person's word on one prediction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prediction_id: str = Field(max_length=64)
+    verdict: Literal["right", "wrong"]
+    label: Literal["fraud", "legitimate"] = Field(description="What the transaction was.")
+    comment: str = Field(default="", description="At most 2,000 characters.")
+    consent: bool = Field(description=f"Agreement to keep what wording {CONSENT_VERSION} names.")
+
+
+class ReceiptAnswer(BaseModel):
+    """Where a flag is now: saved, then committed at a dataset revision."""
+
+    receipt_id: str
+    state: Literal["saved", "committed"]
+    saved_at: datetime
+    revision: str | None
+
+
+def build_api(service: FraudService, lifespan: Lifespan, is_alive: Callable[[], bool]) -> FastAPI:
+    """Return the application with every route but the page."""
+    app = FastAPI(
+        title="Fraud demo",
+        summary="Random Forest and XGBoost, side by side on the same transaction.",
+        version="1",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+    app.add_exception_handler(FraudError, _on_fraud_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    _add_scoring(app, service)
+    _add_feedback(app, service)
+    _add_operations(app, service, is_alive)
+    return app
+
+
+def _add_scoring(app: FastAPI, service: FraudService) -> None:
+    example: Any = next((e["transaction"] for e in service.examples()), {})
+
+    @app.post(
+        "/v1/score", response_model_exclude_none=False, openapi_extra=_example({"transaction": example})
+    )
+    def score(request: ScoreRequest) -> PredictionAnswer:
+        """Score one transaction with both models."""
+        prediction = service.score(request.transaction, request.history)
+        explanations = service.explain(prediction) if request.explain else None
+        return _prediction_answer(prediction, explanations)
+
+    @app.get("/v1/profile")
+    def profile() -> dict[str, Any]:
+        """Return the columns, rules and texts of the data set that is served."""
+        return service.profile.model_dump(mode="json", by_alias=True)
+
+    @app.get("/v1/examples")
+    def examples() -> list[dict[str, Any]]:
+        """Return one transaction of each kind, ready to be scored."""
+        return [dict(example) for example in service.examples()]
+
+
+def _add_feedback(app: FastAPI, service: FraudService) -> None:
+    @app.post("/v1/flags", status_code=201)
+    def flag(request: FlagRequest, http: Request) -> ReceiptAnswer:
+        """Keep a word on a prediction; answered once it survives a crash."""
+        receipt = service.flag(
+            request.prediction_id,
+            request.verdict,
+            label=request.label,
+            comment=request.comment,
+            consent=request.consent,
+            session=http.client.host if http.client else "",
+        )
+        return _receipt_answer(receipt)
+
+    @app.get("/v1/flags/{receipt_id}")
+    def receipt(receipt_id: str) -> ReceiptAnswer:
+        """Return where a flag is now."""
+        return _receipt_answer(service.receipt(receipt_id))
+
+
+def _add_operations(app: FastAPI, service: FraudService, is_alive: Callable[[], bool]) -> None:
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Return at once: the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        """Return 200 while a model is loaded, flags are being committed and the backlog is known."""
+        version, backlog = service.model_version, service.backlog()
+        ready = is_alive()
+        document = {
+            "status": "ready" if ready else "a background task has stopped",
+            "model_version": version.version,
+            "backlog": backlog,
+            "problem": service.problem,
+        }
+        return JSONResponse(document, 200 if ready else 503)
+
+    @app.get("/v1/version")
+    def version() -> dict[str, str | None]:
+        """Return what is served: version, registry revision, manifest digest."""
+        served = service.model_version
+        return {
+            "version": served.version,
+            "revision": served.revision,
+            "manifest_digest": served.manifest_digest,
+        }
+
+    @app.get("/v1/models")
+    def models() -> dict[str, Any]:
+        """Return the serving bundle's metrics with intervals, windows and thresholds."""
+        manifest = service.manifest
+        return {k: manifest[k] for k in ("version", "created_at", "profile", "windows", "models")}
+
+
+def _example(document: object) -> dict[str, Any]:
+    return {"requestBody": {"content": {"application/json": {"example": document}}}}
+
+
+def _prediction_answer(
+    prediction: Prediction, explanations: dict[str, Explanation] | None
+) -> PredictionAnswer:
+    return PredictionAnswer(
+        prediction_id=prediction.prediction_id,
+        model_version=prediction.model_version.version,
+        model_revision=prediction.model_version.revision,
+        agree=prediction.agree,
+        scores={
+            name: ScoreAnswer(
+                fraud_probability=score.fraud_probability,
+                review_threshold=score.thresholds.review,
+                decline_threshold=score.thresholds.decline,
+                decision=score.decision.value,
+            )
+            for name, score in prediction.scores.items()
+        },
+        explanations=None
+        if explanations is None
+        else {name: _explanation_answer(e) for name, e in explanations.items()},
+        latency_ms=round(prediction.latency_ms, 3),
+    )
+
+
+def _explanation_answer(explanation: Explanation) -> ExplanationAnswer:
+    return ExplanationAnswer.model_validate(
+        {
+            "scale": explanation.scale,
+            "expected": explanation.expected,
+            "reasons": [
+                {"feature": r.feature, "value": r.value, "contribution": r.contribution}
+                for r in explanation.reasons
+            ],
+        }
+    )
+
+
+def _receipt_answer(receipt: Receipt) -> ReceiptAnswer:
+    return ReceiptAnswer(
+        receipt_id=receipt.receipt_id,
+        state="committed" if receipt.committed else "saved",
+        saved_at=receipt.saved_at,
+        revision=receipt.revision,
+    )
+
+
+def _problem(status: int, detail: str, code: str, problems: list[dict[str, Any]]) -> JSONResponse:
+    body = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail, "code": code}
+    if problems:
+        body["problems"] = problems
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+_TITLES = {
+    404: "Not found",
+    413: "Too large",
+    422: "The request breaks a rule",
+    500: "Internal error",
+    503: "Not available now",
+}
+
+
+async def _on_fraud_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FraudError)  # noqa: S101 (registered for this type)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    parts = error.problems if isinstance(error, TransactionError) else ()
+    problems = [{"field": p.field, "code": p.code, "detail": p.message} for p in parts or [error]]
+    return _problem(status, error.message, error.code, problems)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for this type)
+    problems = [
+        {
+            "field": ".".join(str(part) for part in e["loc"][1:]) or "body",
+            "code": str(e["type"]),
+            "detail": str(e["msg"]),
+        }
+        for e in error.errors()
+    ]
+    first = problems[0]
+    return _problem(422, f"{first['field']}: {first['detail']}.", first["code"], problems)
+
+
+class BodyLimit:
+    """Refuses bodies of /v1 above a limit before they fill memory, whatever their headers claim."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 413."""
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in _body(receive):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._limit:
+                detail = f"The body is larger than {self._limit:,} bytes; send fewer or smaller transactions."
+                await _problem(413, detail, "too_large", [])(scope, receive, send)
+                return
+        pending = [{"type": "http.request", "body": b"".join(chunks), "more_body": False}]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        await self._app(scope, replay, send)
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return

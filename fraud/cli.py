@@ -1,0 +1,269 @@
+"""`python -m fraud <command>`: everything a maintainer does, one command each.
+
+Exit codes: 0 done or nothing to do, 1 refused by the gate, 2 an error (one sentence on stderr).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from fraud.errors import FraudError
+from fraud.settings import Settings, read_settings
+
+REFUSED, ERROR = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options, read_settings()) or 0)
+    except FraudError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ERROR
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone (`... | head`)
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fraud", description="Train, watch and renew the fraud demo."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _add_data_commands(commands)
+    _add_feedback_commands(commands)
+    _add_release_commands(commands)
+    return parser
+
+
+def _add_data_commands(commands: Any) -> None:
+    train = commands.add_parser("train", help="train both models and write a bundle")
+    train.add_argument(
+        "--profile", default="cards", help="a shipped profile or a .toml file (default: cards)"
+    )
+    train.add_argument("--data", type=Path, help="CSV or Parquet table (default: the profile's simulator)")
+    train.add_argument("--out", type=Path, help="directory of the bundle (default: artifacts/)")
+    train.add_argument("--seed", type=int, default=7)
+    train.add_argument("--release", default="1.0.0", metavar="VERSION", help="version in the manifest")
+    train.set_defaults(run=_train)
+
+    simulate = commands.add_parser("simulate", help="write a table of simulated card payments")
+    simulate.add_argument("--out", type=Path, required=True, help=".parquet or .csv file")
+    simulate.add_argument("--rows", type=int, default=400_000)
+    simulate.add_argument("--days", type=int, default=240)
+    simulate.add_argument("--seed", type=int, default=7)
+    simulate.set_defaults(run=_simulate)
+
+    profile = commands.add_parser("profile", help="write a profile for a new table")
+    actions = profile.add_subparsers(required=True, metavar="action")
+    infer = actions.add_parser("infer", help="infer a profile from a CSV or Parquet table")
+    infer.add_argument("file", type=Path)
+    infer.add_argument("--label", required=True, metavar="COL", help="column that says which rows are fraud")
+    infer.add_argument("--time", metavar="COL", help="column with the time of the transaction")
+    infer.add_argument(
+        "--entity", action="append", default=[], metavar="COL", help="card, customer, merchant ..."
+    )
+    infer.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .toml file to write")
+    infer.set_defaults(run=_infer)
+
+
+def _add_feedback_commands(commands: Any) -> None:
+    feedback = commands.add_parser("feedback", help="read the feedback dataset")
+    actions = feedback.add_subparsers(required=True, metavar="action")
+    log = actions.add_parser("log", help="list the dataset's revisions, newest first")
+    log.add_argument("--limit", type=int, default=20)
+    log.set_defaults(run=_feedback_log)
+    pull = actions.add_parser("pull", help="write a revision's valid events as Parquet, bad rows apart")
+    pull.add_argument("--revision", help="sha or tag (default: the newest)")
+    pull.add_argument("--out", type=Path, required=True, metavar="DIR")
+    pull.set_defaults(run=_feedback_pull)
+
+
+def _add_release_commands(commands: Any) -> None:
+    retrain = commands.add_parser("retrain", help="train a challenger on base data and feedback")
+    retrain.add_argument("--revision", help="dataset revision: sha or tag (default: the newest)")
+    retrain.add_argument("--data", type=Path, help="the base table (default: the profile's simulator)")
+    retrain.add_argument("--seed", type=int, default=7)
+    retrain.add_argument("--force", action="store_true", help="train even where nothing is new")
+    retrain.add_argument("--promote", action="store_true", help="promote the challenger if it passes")
+    retrain.set_defaults(run=_retrain)
+    promote = commands.add_parser("promote", help="make a recorded version the champion")
+    promote.add_argument("version", nargs="?", help="default: the challenger")
+    promote.set_defaults(run=_promote)
+    commands.add_parser("rollback", help="return to the previous champion").set_defaults(run=_rollback)
+    commands.add_parser("versions", help="list recorded versions").set_defaults(run=_versions)
+
+
+def _progress() -> Any:
+    start = perf_counter()
+    return lambda message: print(f"{perf_counter() - start:7.1f} s  {message}", flush=True)
+
+
+def _train(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.data.profile import load_profile
+    from fraud.data.sources import load_transactions
+    from fraud.models.bundle_writer import write_bundle
+    from fraud.models.examples import choose_examples
+    from fraud.models.train import train
+    from fraud.registry import version_key
+
+    version_key(options.release)
+    progress = _progress()
+    profile = load_profile(options.profile)
+    transactions, source = load_transactions(profile, options.data)
+    progress(f"{len(transactions):,} transactions of profile {profile.name}")
+    training = train(transactions, profile, seed=options.seed, progress=progress)
+    directory = options.out or settings.models.artifacts
+    write_bundle(
+        training,
+        directory,
+        version=options.release,
+        data_source=source,
+        examples=choose_examples(training),
+    )
+    progress(f"wrote {directory}")
+    if training.split.note:
+        print(training.split.note)
+
+
+def _simulate(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.data.simulate import simulate
+
+    frame = simulate(n_transactions=options.rows, seed=options.seed, days=options.days)
+    if options.out.suffix == ".csv":
+        frame.to_csv(options.out, index=False)
+    else:
+        frame.to_parquet(options.out, index=False)
+    print(f"wrote {len(frame):,} rows to {options.out}")
+
+
+def _infer(options: argparse.Namespace, settings: Settings) -> None:
+    import tomli_w
+
+    from fraud.data.infer import infer_profile
+    from fraud.data.table import read_table
+
+    frame = read_table(options.file)
+    document, notes = infer_profile(frame, options.file.stem, options.label, options.time, options.entity)
+    header = "".join(f"# {note}\n" for note in [f"Inferred from {options.file.name}.", *notes])
+    options.out.write_text(header + "\n" + tomli_w.dumps(document), encoding="utf-8")
+    print(*notes, f"wrote {options.out}", sep="\n")
+
+
+def _feedback_log(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.feedback.dataset import log
+    from fraud.wiring import dataset_repository
+
+    entries = log(dataset_repository(settings), options.limit)
+    if not entries:
+        print("the dataset has no commits yet")
+    for entry in entries:
+        print(entry)
+
+
+def _feedback_pull(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.errors import NotFound
+    from fraud.feedback.dataset import pull
+    from fraud.wiring import dataset_repository
+
+    repository = dataset_repository(settings)
+    revision = options.revision or repository.head()
+    if revision is None:
+        raise NotFound("The dataset has no commits yet; nothing was flagged.", code="no_dataset")
+    report = pull(repository, revision, options.out)
+    print(report)
+
+
+def _retrain(options: argparse.Namespace, settings: Settings) -> int:
+    from fraud.data.sources import load_transactions
+    from fraud.durable import exclusive
+    from fraud.errors import RepositoryError
+    from fraud.retraining.job import retrain
+    from fraud.wiring import dataset_repository, model_registry
+
+    registry = model_registry(settings)
+    lock = settings.models.registry.with_name(settings.models.registry.name + ".retrain.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(lock, timeout_s=1.0):
+            outcome = retrain(
+                registry=registry,
+                artifacts=settings.models.artifacts,
+                dataset=dataset_repository(settings),
+                revision=options.revision,
+                base=lambda profile: load_transactions(profile, options.data),
+                now=datetime.now(UTC),
+                seed=options.seed,
+                force=options.force,
+                progress=_progress(),
+            )
+    except TimeoutError as error:
+        raise RepositoryError("Another retraining is running; wait for it to end.", code="locked") from error
+    for reason, count in outcome.unused.items():
+        print(f"not used: {count} ({reason})")
+    for reason in outcome.verdict.reasons:
+        print(reason)
+    if not outcome.verdict.passed:
+        print("refused: the champion stays")
+        return REFUSED
+    if outcome.version is None:
+        print("nothing to do")
+        return 0
+    print(f"recorded {outcome.version} from dataset revision {outcome.dataset_revision}")
+    if options.promote:
+        registry.promote(outcome.version)
+        print(f"promoted {outcome.version}")
+    return 0
+
+
+def _promote(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.errors import NotFound
+    from fraud.retraining.job import ensure_champion
+    from fraud.wiring import model_registry
+
+    registry = model_registry(settings)
+    ensure_champion(registry, settings.models.artifacts)
+    version = options.version or registry.aliases().challenger
+    if version is None:
+        raise NotFound("There is no challenger; name a version, or retrain first.", code="no_challenger")
+    registry.promote(version)
+    print(f"promoted {version}")
+
+
+def _rollback(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.wiring import model_registry
+
+    aliases = model_registry(settings).rollback()
+    print(f"rolled back to {aliases.champion}")
+
+
+def _versions(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.models.bundle import read_manifest
+    from fraud.wiring import model_registry
+
+    versions = model_registry(settings).versions()
+    for version in versions:
+        print(_version_line(version.manifest, version.roles))
+    if not versions:
+        manifest, _ = read_manifest(settings.models.artifacts)
+        print(_version_line(manifest, ("champion", "shipped")))
+
+
+def _version_line(manifest: Any, roles: Sequence[str]) -> str:
+    figures = []
+    for name, entry in manifest["models"].items():
+        ap = entry["metrics"]["ap"]
+        figures.append(f"{name} AP {ap['value']:.3f} [{ap['low']:.3f}, {ap['high']:.3f}]")
+    revision = (manifest["data"].get("feedback") or {}).get("dataset_revision")
+    source = f"feedback {revision[:12]}" if revision else "no feedback"
+    return "  ".join(
+        [manifest["version"], manifest["created_at"], *figures, source, " ".join(roles)]
+    ).rstrip()

@@ -1,0 +1,181 @@
+"""One retraining run: feedback in, a recorded challenger or a refusal with reasons out."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fraud.data.profile import Profile
+from fraud.data.table import Transactions
+from fraud.errors import RepositoryError
+from fraud.features.history import History
+from fraud.feedback.dataset import read_events
+from fraud.feedback.labels import Resolution, cap_weights, resolve_labels
+from fraud.models.bundle import Bundle, load_bundle
+from fraud.models.bundle_writer import write_bundle
+from fraud.models.examples import choose_examples
+from fraud.models.split import split
+from fraud.models.train import Training, train
+from fraud.records import MODELS
+from fraud.registry import ModelRegistry
+from fraud.repositories.port import VersionedRepository
+from fraud.retraining.feedback_rows import FeedbackRows, feedback_rows
+from fraud.retraining.gate import Alerts, Comparison, GatePolicy, Verdict, compare, judge
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. `version` is the recorded challenger, None if nothing was recorded."""
+
+    verdict: Verdict
+    version: str | None
+    dataset_revision: str | None
+    n_labels: int
+    unused: Mapping[str, int]
+    comparisons: Mapping[str, Comparison]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the champion already knows everything the dataset says."""
+        return self.verdict.passed and self.version is None
+
+
+def ensure_champion(registry: ModelRegistry, artifacts: Path) -> tuple[str, Path]:
+    """Return the champion's (revision, directory), recording the shipped artifacts as the first if needed."""
+    champion = registry.champion()
+    if champion is not None:
+        return champion
+    shipped = load_bundle(artifacts)
+    registry.record(artifacts, f"Record the shipped version {shipped.version}")
+    registry.promote(shipped.version)
+    recorded = registry.champion()
+    if recorded is None:
+        raise RepositoryError("The registry lost the champion it was just given; run again.", code="registry")
+    return recorded
+
+
+def retrain(
+    *,
+    registry: ModelRegistry,
+    artifacts: Path,
+    dataset: VersionedRepository,
+    revision: str | None,
+    base: Callable[[Profile], tuple[Transactions, dict[str, Any]]],
+    now: datetime,
+    seed: int,
+    force: bool = False,
+    policy: GatePolicy = GatePolicy(),  # noqa: B008 (frozen)
+    progress: Progress = lambda message: None,
+) -> Outcome:
+    """Train a challenger on the base data and the feedback, and record it if the gate lets it pass.
+
+    Parameters
+    ----------
+    revision : dataset revision (sha or tag); None takes the head
+    base : returns the training table of a profile and its origin, as `load_transactions` does
+    force : train even where the champion was built from the same dataset revision
+
+    Raises
+    ------
+    NotFound
+        The named revision does not exist.
+    BundleRefused
+        The champion, or what was just trained, is not sound.
+    """
+    _, champion_directory = ensure_champion(registry, artifacts)
+    champion = load_bundle(champion_directory)
+    head = dataset.head()
+    at = dataset.resolve(revision) if revision is not None else head
+    resolution = _resolution(dataset, at, now)
+    reason = _no_need(champion, registry, at, resolution, force)
+    if reason is not None:
+        return Outcome(Verdict(True, (reason,)), None, at, len(resolution.labels), {}, {})
+    profile = champion.profile
+    progress(f"{len(resolution.labels):,} labels at dataset revision {(at or 'none')[:12]}")
+    transactions, origin = base(profile)
+    rows = feedback_rows(resolution.labels, transactions, split(transactions, profile, seed), profile, now)
+    training = train(rows.base, profile, seed=seed, additions=rows.additions, progress=progress)
+    comparisons = _compare(champion, training, policy)
+    verdict = judge(comparisons, policy)
+    unused = dict(rows.unused) | _dropped(resolution)
+    outcome = Outcome(verdict, None, at, rows.n_used, unused, comparisons)
+    if not verdict.passed:
+        return outcome
+    recipe = {
+        "dataset_revision": at,
+        "n_labels": rows.n_used,
+        "unused": unused,
+        "champion": champion.version,
+        "gate": {name: c.to_json() for name, c in comparisons.items()},
+        "reasons": list(verdict.reasons),
+    }
+    version = _record(registry, training, origin | {"feedback": recipe}, rows)
+    return Outcome(verdict, version, at, rows.n_used, unused, comparisons)
+
+
+def _resolution(dataset: VersionedRepository, revision: str | None, now: datetime) -> Resolution:
+    if revision is None:
+        return Resolution((), ())
+    events, _ = read_events(dataset, revision)
+    resolution = resolve_labels(events, as_of=now)
+    return Resolution(tuple(cap_weights(resolution.labels)), resolution.dropped)
+
+
+def _no_need(
+    champion: Bundle, registry: ModelRegistry, revision: str | None, resolution: Resolution, force: bool
+) -> str | None:
+    if force:
+        return None
+    if not resolution.labels:
+        return "the dataset holds no label that can be used yet"
+    challenger = registry.aliases().challenger
+    known = [champion.manifest]
+    known += [v.manifest for v in registry.versions() if v.version == challenger]
+    for manifest in known:
+        if manifest["data"].get("feedback", {}).get("dataset_revision") == revision:
+            return f"version {manifest['version']} was already built from this dataset revision"
+    return None
+
+
+def _compare(champion: Bundle, training: Training, policy: GatePolicy) -> dict[str, Comparison]:
+    """Score the champion on the challenger's held-out window and compare, model by model."""
+    profile, plan = champion.profile, training.split
+    history = History.of(training.transactions, profile) if profile.features.history else None
+    test = training.transactions.take(plan.test)
+    features = champion.pipeline.transform(test, history)
+    comparisons = {}
+    for name in MODELS:
+        old, new = champion.models[name], training.models[name]
+        probability = old.calibration(old.forest.probability(features))
+        comparisons[name] = compare(
+            test.labels,
+            Alerts(probability, old.thresholds.review),
+            Alerts(new.test_probability, new.thresholds.review),
+            policy,
+        )
+    return comparisons
+
+
+def _record(registry: ModelRegistry, training: Training, origin: dict[str, Any], rows: FeedbackRows) -> str:
+    version = registry.next_version()
+    with tempfile.TemporaryDirectory(prefix="fraud-challenger-") as directory:
+        write_bundle(
+            training,
+            Path(directory),
+            version=version,
+            data_source=origin,
+            examples=choose_examples(training),
+        )
+        load_bundle(Path(directory))  # what cannot be served must not be recorded
+        registry.record(Path(directory), f"Record {version} trained with {rows.n_used} labels from feedback")
+    registry.set_challenger(version)
+    return version
+
+
+def _dropped(resolution: Resolution) -> dict[str, int]:
+    reasons = [d.reason for d in resolution.dropped]
+    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
