@@ -1,14 +1,17 @@
 """The REST routes: convert, call one service method, present. Errors are RFC 9457 problem details."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fraud.errors import (
@@ -110,7 +113,7 @@ class ReceiptAnswer(BaseModel):
 
 def build_api(service: FraudService, lifespan: Lifespan, is_alive: Callable[[], bool]) -> FastAPI:
     """Return the application with every route but the page."""
-    app = FastAPI(
+    app: FastAPI = FastAPIOffline(  # serves the OpenAPI page's script itself: nothing loads from outside
         title="Fraud demo",
         summary="Random Forest and XGBoost, side by side on the same transaction.",
         version="1",
@@ -121,6 +124,7 @@ def build_api(service: FraudService, lifespan: Lifespan, is_alive: Callable[[], 
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
     app.add_exception_handler(FraudError, _on_fraud_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
     _add_scoring(app, service)
     _add_feedback(app, service)
     _add_operations(app, service, is_alive)
@@ -256,20 +260,18 @@ def _receipt_answer(receipt: Receipt) -> ReceiptAnswer:
     )
 
 
-def _problem(status: int, detail: str, code: str, problems: list[dict[str, Any]]) -> JSONResponse:
-    body = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail, "code": code}
+def _problem(
+    status: int,
+    detail: str,
+    code: str,
+    problems: list[dict[str, Any]],
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     if problems:
         body["problems"] = problems
-    return JSONResponse(body, status, media_type="application/problem+json")
-
-
-_TITLES = {
-    404: "Not found",
-    413: "Too large",
-    422: "The request breaks a rule",
-    500: "Internal error",
-    503: "Not available now",
-}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 async def _on_fraud_error(request: Request, error: Exception) -> JSONResponse:
@@ -278,6 +280,11 @@ async def _on_fraud_error(request: Request, error: Exception) -> JSONResponse:
     parts = error.problems if isinstance(error, TransactionError) else ()
     problems = [{"field": p.field, "code": p.code, "detail": p.message} for p in parts or [error]]
     return _problem(status, error.message, error.code, problems)
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this type)
+    return _problem(error.status_code, f"{error.detail}.", "http", [], error.headers)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:

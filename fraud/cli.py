@@ -34,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fraud", description="Train, watch and renew the fraud demo."
-    )
+    parser = argparse.ArgumentParser(prog="python -m fraud", description="Train and renew the fraud demo.")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_data_commands(commands)
     _add_feedback_commands(commands)
@@ -46,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_data_commands(commands: Any) -> None:
     train = commands.add_parser("train", help="train both models and write a bundle")
-    train.add_argument(
-        "--profile", default="cards", help="a shipped profile or a .toml file (default: cards)"
-    )
+    train.add_argument("--profile", default="cards", help="a shipped one or a .toml file (default: cards)")
     train.add_argument("--data", type=Path, help="CSV or Parquet table (default: the profile's simulator)")
     train.add_argument("--out", type=Path, help="directory of the bundle (default: artifacts/)")
     train.add_argument("--seed", type=int, default=7)
@@ -68,9 +64,7 @@ def _add_data_commands(commands: Any) -> None:
     infer.add_argument("file", type=Path)
     infer.add_argument("--label", required=True, metavar="COL", help="column that says which rows are fraud")
     infer.add_argument("--time", metavar="COL", help="column with the time of the transaction")
-    infer.add_argument(
-        "--entity", action="append", default=[], metavar="COL", help="card, customer, merchant ..."
-    )
+    infer.add_argument("--entity", action="append", default=[], metavar="COL", help="card, merchant ...")
     infer.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .toml file to write")
     infer.set_defaults(run=_infer)
 
@@ -166,7 +160,8 @@ def _feedback_log(options: argparse.Namespace, settings: Settings) -> None:
     if not entries:
         print("the dataset has no commits yet")
     for entry in entries:
-        print(entry)
+        counts = "" if entry.n_submissions is None else f"  {entry.n_submissions} flags, {entry.n_rows} rows"
+        print(f"{entry.revision[:12]}  {entry.committed_at:%Y-%m-%d %H:%M:%S}Z  {entry.message}{counts}")
 
 
 def _feedback_pull(options: argparse.Namespace, settings: Settings) -> None:
@@ -179,7 +174,9 @@ def _feedback_pull(options: argparse.Namespace, settings: Settings) -> None:
     if revision is None:
         raise NotFound("The dataset has no commits yet; nothing was flagged.", code="no_dataset")
     report = pull(repository, revision, options.out)
-    print(report)
+    print(f"{report.n_events:,} events of revision {report.revision} written to {options.out}")
+    if report.n_quarantined:
+        print(f"{report.n_quarantined:,} bad rows are in quarantine.jsonl, each with its reason")
 
 
 def _retrain(options: argparse.Namespace, settings: Settings) -> int:

@@ -1,0 +1,29 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+demo: .venv/runtime ## start the demo at http://127.0.0.1:7860
+	$(BIN)/python app.py
+
+test: .venv/dev lint ## lint, types, import contracts, tests
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
+
+train: .venv/runtime ## rebuild artifacts/ from the built-in data
+	$(BIN)/python -m fraud train
+
+.venv/runtime: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt .venv/runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+.PHONY: demo test lint train
