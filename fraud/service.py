@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from fraud.data.profile import Profile
-from fraud.data.table import Transactions
+from fraud.data.table import NEVER_MS, Transactions
 from fraud.data.validate import validate_history, validate_transaction
 from fraud.errors import FlagError, FraudError, NotFound
 from fraud.feedback.events import clean_comment, submission
@@ -214,12 +214,18 @@ class FraudService:
         return list(self._scorer.bundle.read_examples().get("entities", []))
 
     def past_of(self, entity: str, limit: int = 200) -> Sequence[Mapping[str, Any]]:
-        """Return the newest known transactions of a main entity, oldest first, as records; empty if none."""
+        """Return the newest known transactions of a main entity, oldest first, as records; empty if none.
+
+        A record carries its label, and for a fraud when that was known, where the bundle knows them.
+        """
         past: Transactions | None = self._scorer.past_of(entity)
         if past is None:
             return []
         first = max(0, len(past) - limit)
-        return [to_record(past, row, self.profile) for row in range(first, len(past))]
+        return [
+            to_record(past, row, self.profile) | _known_label(past, row, self.profile)
+            for row in range(first, len(past))
+        ]
 
     def drain(self) -> str | None:
         """Commit what waits; return what stood in the way, if anything did."""
@@ -254,3 +260,17 @@ class FraudService:
         return hmac.new(self._pseudonym_key, session.encode(errors="replace"), hashlib.sha256).hexdigest()[
             :24
         ]
+
+
+def _known_label(past: Transactions, row: int, profile: Profile) -> dict[str, Any]:
+    known_at_ms, roles = int(past.known_at_ms[row]), profile.columns
+    if known_at_ms == NEVER_MS:
+        return {}
+    if past.labels[row] != 1:
+        return {roles.label: roles.legitimate_values[0]}
+    reported = {} if roles.label_at is None else {roles.label_at: _iso(known_at_ms)}
+    return {roles.label: roles.fraud_values[0]} | reported
+
+
+def _iso(moment_ms: int) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat()

@@ -1,0 +1,94 @@
+"""Assembles the page. `build_blocks` and `mount_arguments` are all that the application needs."""
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from fraud.service import FraudService
+from fraud.ui.language import Localised
+from fraud.ui.score import ScoreTab
+from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
+from fraud.ui.theme import HEAD, STYLESHEET, page_theme
+
+_CONCURRENT = 8
+_WAITING = 128
+_SET_PAGE_LANGUAGE = "(language) => { document.documentElement.lang = language; }"
+
+
+def mount_arguments(service: FraudService) -> dict[str, Any]:
+    """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and no extras."""
+    return {
+        "theme": page_theme(),
+        "css_paths": [STYLESHEET],
+        "head": HEAD,
+        "footer_links": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": False,
+        "ssr_mode": False,
+        "pwa": False,
+    }
+
+
+def build_blocks(service: FraudService) -> gr.Blocks:
+    """Return the page over a service; its form follows the profile of the model that serves now."""
+    localised = Localised()
+    page: gr.Blocks
+    with gr.Blocks(title=text("title", "en"), analytics_enabled=False, fill_width=True) as page:
+        with gr.Row(elem_classes=["masthead"]):
+            localised.make(gr.HTML, lambda language: {"value": _masthead(service, language)})
+            language = localised.make(
+                gr.Radio,
+                lambda language: {"label": text("language", language)},
+                choices=[(LANGUAGE_NAMES[code], code) for code in LANGUAGES],
+                value="en",
+                container=False,
+                show_label=False,
+                elem_id="language",
+                interactive=True,
+            )
+        tab = ScoreTab(service, localised, language)
+        _wire(page, localised, language, tab)
+    page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
+    return page
+
+
+def _masthead(service: FraudService, language: str) -> str:
+    profile = service.profile
+    title, about = (html.escape(t.in_language(language)) for t in (profile.title, profile.description))
+    return (
+        f"<h1>{text('title', language)}</h1><p>{text('lead', language)}</p>"
+        f'<p class="quiet"><b>{title}</b> \u00b7 {about}</p>'
+    )
+
+
+def _wire(page: gr.Blocks, localised: Localised, language: Any, tab: ScoreTab) -> None:
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    outputs = list(dict.fromkeys([language, *localised.components, *tab.outputs]))
+
+    def open_page(request: gr.Request) -> dict[Any, Any]:
+        chosen = choose_language(request.headers.get("accept-language", ""))
+        words = localised.updates(chosen) if chosen != "en" else {}
+        return merge(words, tab.first_view(chosen), {language: gr.update(value=chosen)})
+
+    def say_again(chosen: str, *state: Any) -> dict[Any, Any]:
+        return merge(localised.updates(chosen), tab.in_language(chosen, *state))
+
+    page.load(open_page, None, outputs, **quiet).then(None, language, None, js=_SET_PAGE_LANGUAGE)
+    language.input(say_again, [language, *tab.state], outputs, **quiet).then(
+        None, language, None, js=_SET_PAGE_LANGUAGE
+    )
+
+
+def merge(*updates: dict[Any, Any]) -> dict[Any, Any]:
+    """Return all updates as one; of a component named twice, the later one adds to the earlier."""
+    merged: dict[Any, Any] = {}
+    for component, update in (item for one in updates for item in one.items()):
+        before = merged.get(component)
+        if isinstance(before, dict) and before.get("__type__") == "update":
+            is_update = isinstance(update, dict) and update.get("__type__") == "update"
+            merged[component] = before | (update if is_update else gr.update(value=update))
+        else:
+            merged[component] = update
+    return merged

@@ -1,0 +1,273 @@
+"""Gradio's flagging interface over the service, and "Was this right?": the part of the page that uses it."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fraud.errors import FraudError, NotFound
+from fraud.records import Decision, Label, Prediction, Receipt, Verdict
+from fraud.service import FraudService
+from fraud.ui.language import Localised
+from fraud.ui.texts import error_text, text
+
+_POLL_SECONDS = 1.0
+
+
+class ServiceFlagging(gr.FlaggingCallback):
+    """Gradio's flagging interface, keeping flags through the service: consented, durable, versioned.
+
+    `flag_data` is [prediction id, label, comment, consent]; `flag_option` the verdict; `username` anything
+    that tells people apart, of which only a keyed hash is kept.
+    """
+
+    def __init__(self, service: FraudService) -> None:
+        self._service = service
+        self._n_flags = 0
+
+    def setup(self, components: Sequence[Any], flagging_dir: str | Path = "") -> None:
+        """Accept the components that will be flagged; nothing is written to `flagging_dir`."""
+
+    def flag(self, flag_data: list[Any], flag_option: str | None = None, username: str | None = None) -> int:
+        """Keep one flag and return how many this process has kept; FraudError if it was refused."""
+        self.submit(flag_data, flag_option, username)
+        return self._n_flags
+
+    def submit(
+        self, flag_data: Sequence[Any], flag_option: str | None, username: str | None = None
+    ) -> Receipt:
+        """Keep one flag and return its receipt.
+
+        Raises
+        ------
+        FraudError
+            The service refused it; nothing was kept.
+        """
+        prediction_id, label, comment, consent = flag_data
+        receipt = self._service.flag(
+            str(prediction_id or ""),
+            flag_option or "",
+            label=label,
+            comment=comment or "",
+            consent=consent is True,
+            session=username or "",
+        )
+        self._n_flags += 1
+        return receipt
+
+
+def implied_label(prediction: Prediction, verdict: str) -> Label | None:
+    """Return what a verdict says of the transaction; None where the models' alerts differ."""
+    alerts = {score.decision is not Decision.APPROVE for score in prediction.scores.values()}
+    if len(alerts) != 1:
+        return None
+    return Label.FRAUD if alerts.pop() == (verdict == Verdict.RIGHT) else Label.LEGITIMATE
+
+
+class FlagSection:
+    """Draws itself inside the current Blocks context; `fresh` prepares it for a new prediction."""
+
+    def __init__(
+        self,
+        service: FraudService,
+        localised: Localised,
+        language: gr.components.Component,
+        prediction_id: gr.State,
+    ) -> None:
+        self._service = service
+        self._callback = ServiceFlagging(service)
+        self._verdict, self.receipt_id = gr.State(""), gr.State("")
+        self._draw(localised)
+        self._wire(language, prediction_id)
+
+    def _draw(self, localised: Localised) -> None:
+        make = localised.make
+        with gr.Column(elem_classes=["flag", "sheet"], elem_id="flag") as self._section:
+            make(
+                gr.HTML,
+                lambda language: {
+                    "value": f"<h3>{text('right_question', language)}</h3>"
+                    f'<p class="quiet">{text("right_lead", language)}</p>'
+                },
+            )
+            with gr.Row(elem_classes=["verdicts"]) as self._buttons:
+                self._right = make(
+                    gr.Button, lambda language: {"value": text("right", language)}, elem_id="flag-right"
+                )
+                self._wrong = make(
+                    gr.Button, lambda language: {"value": text("wrong", language)}, elem_id="flag-wrong"
+                )
+            with gr.Column(visible=False, elem_classes=["flag-details"]) as self._details:
+                self._noted = gr.HTML(visible=False)
+                self._label = make(
+                    gr.Radio,
+                    lambda language: {
+                        "label": text("what_was_it", language),
+                        "choices": [(text(f"label_{label}", language), label.value) for label in Label],
+                    },
+                    elem_classes=["field"],
+                )
+                self._comment = make(
+                    gr.Textbox,
+                    lambda language: {
+                        "label": text("comment", language),
+                        "placeholder": text("comment_help", language),
+                    },
+                    lines=2,
+                    elem_classes=["field"],
+                )
+                self._consent = make(
+                    gr.Checkbox,
+                    lambda language: {
+                        "label": text("consent", language),
+                        "info": text("consent_detail", language),
+                    },
+                    elem_id="flag-consent",
+                    elem_classes=["field"],
+                )
+                self._send = make(
+                    gr.Button,
+                    lambda language: {"value": text("send", language)},
+                    variant="primary",
+                    elem_id="flag-send",
+                )
+            self.status = gr.HTML(elem_id="flag-status")
+        self._timer = gr.Timer(_POLL_SECONDS, active=False)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every component that `fresh` and the handlers may change."""
+        return [
+            self._verdict, self.receipt_id, self._buttons, self._right, self._wrong, self._details,
+            self._noted, self._label, self._comment, self._consent, self.status, self._timer,
+        ]  # fmt: skip
+
+    def fresh(self) -> dict[Any, Any]:
+        """Return the updates that ask about a new prediction."""
+        return {
+            self._verdict: "",
+            self.receipt_id: "",
+            self._buttons: gr.update(visible=True),
+            self._right: gr.update(variant="secondary"),
+            self._wrong: gr.update(variant="secondary"),
+            self._details: gr.update(visible=False),
+            self._label: gr.update(value=None),
+            self._comment: gr.update(value=""),
+            self._consent: gr.update(value=False),
+            self.status: "",
+            self._timer: gr.Timer(active=False),
+        }
+
+    def in_language(self, language: str, receipt_id: str, verdict: str, label: str | None) -> dict[Any, Any]:
+        """Return the updates that say the section's state in another language."""
+        noted = {self._noted: self._noted_html(label, language)} if verdict and label else {}
+        return noted | (self._poll(language, receipt_id) if receipt_id else {self.status: ""})
+
+    @property
+    def state(self) -> list[Any]:
+        """What `in_language` needs of the section's state, in its order."""
+        return [self.receipt_id, self._verdict, self._label]
+
+    def _wire(self, language: Any, prediction_id: gr.State) -> None:
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        for button, verdict in ((self._right, Verdict.RIGHT), (self._wrong, Verdict.WRONG)):
+            button.click(self._chooser(verdict.value), [language, prediction_id], self.outputs, **quiet)
+        self._send.click(
+            self._submit,
+            [
+                language,
+                self.receipt_id,
+                self._verdict,
+                prediction_id,
+                self._label,
+                self._comment,
+                self._consent,
+            ],
+            self.outputs,
+            **quiet,
+        )
+        self._timer.tick(self._poll, [language, self.receipt_id], [self.status, self._timer], **quiet)
+
+    def _chooser(self, verdict: str) -> Any:
+        def choose(language: str, prediction_id: str) -> dict[Any, Any]:
+            try:
+                implied = implied_label(self._service.prediction(prediction_id), verdict)
+            except FraudError as error:
+                return {self.status: self._alert(error, language)}
+            settled = verdict == Verdict.RIGHT and implied is not None
+            return {
+                self._verdict: verdict,
+                self._right: gr.update(variant="primary" if verdict == Verdict.RIGHT else "secondary"),
+                self._wrong: gr.update(variant="primary" if verdict == Verdict.WRONG else "secondary"),
+                self._details: gr.update(visible=True),
+                self._label: gr.update(value=None if implied is None else implied.value, visible=not settled),
+                self._noted: gr.update(
+                    value=self._noted_html(implied, language) if implied else "", visible=settled
+                ),
+                self.status: "",
+            }
+
+        return choose
+
+    def _submit(
+        self,
+        language: str,
+        receipt_id: str,
+        verdict: str,
+        prediction_id: str,
+        label: str | None,
+        comment: str,
+        consent: bool,
+        request: gr.Request,
+    ) -> dict[Any, Any]:
+        if receipt_id:  # a second click on a slow page: the answer is already in
+            return self._poll(language, receipt_id)
+        try:
+            session = request.session_hash or ""
+            receipt = self._callback.submit([prediction_id, label, comment, consent], verdict, session)
+        except FraudError as error:
+            return {self.status: self._alert(error, language)}
+        return {
+            self.receipt_id: receipt.receipt_id,
+            self._buttons: gr.update(visible=False),
+            self._details: gr.update(visible=False),
+            self.status: receipt_html(receipt, language),
+            self._timer: gr.Timer(active=not receipt.committed),
+        }
+
+    def _poll(self, language: str, receipt_id: str) -> dict[Any, Any]:
+        try:
+            receipt = self._service.receipt(receipt_id)
+        except NotFound as error:
+            return {self.status: self._alert(error, language), self._timer: gr.Timer(active=False)}
+        except FraudError:
+            return {self._timer: gr.Timer(active=True)}  # the flag is safe; only its state is unreadable now
+        if not receipt.committed:
+            return {self._timer: gr.Timer(active=True)}
+        return {self.status: receipt_html(receipt, language), self._timer: gr.Timer(active=False)}
+
+    def _alert(self, error: FraudError, language: str) -> str:
+        return alert_html(error_text(error, self._service.profile, language))
+
+    @staticmethod
+    def _noted_html(label: str | None, language: str) -> str:
+        return f'<p class="noted">{text(f"noted_{label}", language)}</p>'
+
+
+def alert_html(*sentences: str) -> str:
+    """Return sentences that screen readers announce at once."""
+    body = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+    return f'<div class="alert" role="alert">{body}</div>'
+
+
+def receipt_html(receipt: Receipt, language: str) -> str:
+    """Return where an answer is: on disk, or in a revision of the dataset."""
+    saved = text("saved", language, receipt=f"<code>{html.escape(receipt.receipt_id)}</code>")
+    if receipt.revision is None:
+        then = f'<p class="quiet">{text("saved_waiting", language)}</p>'
+    else:
+        short = f'<code title="{html.escape(receipt.revision)}">{html.escape(receipt.revision[:12])}</code>'
+        then = f'<p class="committed">{text("saved_committed", language, revision=short)}</p>'
+    return f'<div class="receipt" role="status"><p><b>{saved}</b></p>{then}</div>'

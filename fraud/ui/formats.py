@@ -1,0 +1,63 @@
+"""Numbers, money, percentages and durations as people write them in each language."""
+
+import re
+
+_LIGHT_DECIMALS = ((100, 0), (10, 1), (1, 2))
+
+
+def number(value: float, language: str, decimals: int | None = None) -> str:
+    """Return a number with the language's separators; without `decimals`, as many as its size deserves."""
+    if decimals is None:
+        size = abs(value)
+        if float(value).is_integer() and size < 1e15:
+            decimals = 0
+        else:
+            decimals = next((d for limit, d in _LIGHT_DECIMALS if size >= limit), 3)
+    text = f"{value:,.{decimals}f}".replace("-", "\u2212")
+    if set(text) <= set("\u22120.,"):
+        text = text.removeprefix("\u2212")  # no minus before a zero
+    return text.translate(str.maketrans(",.", ".,")) if language.startswith("pt") else text
+
+
+def signed(value: float, language: str, decimals: int) -> str:
+    """Return a number that always shows its sign."""
+    text = number(value, language, decimals)
+    return text if text.startswith("\u2212") or not value else f"+{text}"
+
+
+def probability(value: float, language: str) -> str:
+    """Return a probability as a percentage that never claims certainty: <0.01%, 0.4%, 37%, >99.9%."""
+    percent = value * 100
+    if percent < 0.01:
+        return f"<{number(0.01, language, 2)}%"
+    if percent > 99.9:
+        return f">{number(99.9, language, 1)}%"
+    if percent < 0.1:
+        return f"{number(percent, language, 2)}%"
+    return f"{number(percent, language, 1 if percent < 9.95 or percent > 99 else 0)}%"
+
+
+def percentage(value: float, language: str) -> str:
+    """Return a share such as a threshold as a percentage without needless zeros."""
+    percent = round(value * 100, 1)
+    return f"{number(percent, language, 0 if percent.is_integer() else 1)}%"
+
+
+def money(value: float, currency: str, language: str) -> str:
+    """Return an amount with two decimals and its currency's code."""
+    return f"{number(value, language, 2)} {currency}".strip()
+
+
+def duration(hours: float, language: str) -> str:
+    """Return a length of time in the largest unit that leaves a number above one."""
+    for limit, factor, unit in ((1 / 60, 3600, "s"), (1, 60, "min"), (48, 1, "h")):
+        if hours < limit:
+            return f"{number(hours * factor, language, 0 if factor > 1 else 1)} {unit}"
+    days = "dias" if language.startswith("pt") else "days"
+    return f"{number(hours / 24, language, 0)} {days}"
+
+
+def pretty(name: str) -> str:
+    """Return a machine's name as words: "cash_out" -> "Cash out"; a name without separators is kept."""
+    words = re.sub(r"[_\s]+", " ", name).strip()
+    return words[:1].upper() + words[1:] if words else name

@@ -1,0 +1,249 @@
+"""The Score tab: one transaction in, both models' answers with their reasons out, and "was this right?"."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import gradio as gr
+
+from fraud.errors import FraudError, NotFound, TransactionError
+from fraud.records import MODELS, Prediction
+from fraud.service import FraudService
+from fraud.ui import answers
+from fraud.ui.flagging import FlagSection, alert_html
+from fraud.ui.form import TransactionForm, moment_of, time_value
+from fraud.ui.language import Localised
+from fraud.ui.plots import plot_data
+from fraud.ui.texts import error_text, kind_name, text
+
+_NEXT_PURCHASE = timedelta(hours=1)
+_MAX_SENTENCES = 5
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class ScoreTab:
+    """Draws itself inside the current Blocks context and wires its events."""
+
+    def __init__(self, service: FraudService, localised: Localised, language: Any) -> None:
+        self._service = service
+        self._localised = localised
+        self._language = language
+        self._examples = service.examples()
+        self._prediction_id = gr.State("")
+        self._draw()
+        self._wire()
+
+    # What is on the page
+
+    def _draw(self) -> None:
+        self._chips = self._draw_examples()
+        with gr.Row(elem_classes=["workbench"]):
+            with gr.Column(elem_classes=["entry", "sheet"], min_width=280):
+                self._localised.make(
+                    gr.HTML, lambda language: {"value": f"<h2>{text('transaction', language)}</h2>"}
+                )
+                self._form = TransactionForm(self._service, self._localised)
+                self._alert = gr.HTML(elem_id="form-alert")
+                self._button = self._localised.make(
+                    gr.Button,
+                    lambda language: {"value": text("score", language)},
+                    variant="primary",
+                    elem_id="score",
+                )
+            with gr.Column(elem_classes=["results"], elem_id="results", min_width=280):
+                self._draw_results()
+
+    def _draw_examples(self) -> list[gr.Button]:
+        make, chips = self._localised.make, []
+        with gr.Row(elem_classes=["chips"], elem_id="examples"):
+            make(
+                gr.HTML,
+                lambda language: {"value": f'<span class="quiet">{text("examples", language)}</span>'},
+            )
+            for number, example in enumerate(self._examples):
+                kind = str(example["kind"])
+                words = _worded(lambda language, kind=kind: {"value": kind_name(kind, language)})
+                chips.append(make(gr.Button, words, size="sm", elem_id=f"example-{number}"))
+            chips.append(
+                make(
+                    gr.Button,
+                    lambda language: {"value": text("from_scratch", language)},
+                    size="sm",
+                    elem_id="from-scratch",
+                )
+            )
+        return chips
+
+    def _draw_results(self) -> None:
+        loading = f'<div class="verdict stale"><p>{text("loading", "en")}</p></div>' if self._examples else ""
+        self._verdict = gr.HTML(loading, elem_id="verdict")
+        self._heads: dict[str, gr.HTML] = {}
+        self._plots: dict[str, gr.Plot] = {}
+        self._feet: dict[str, gr.HTML] = {}
+        with gr.Row(elem_classes=["answers"], equal_height=True):
+            for model in MODELS:
+                with gr.Column(elem_classes=["answer", "sheet"], elem_id=f"answer-{model}", min_width=260):
+                    self._heads[model] = gr.HTML()
+                    self._plots[model] = gr.Plot(show_label=False, container=False, elem_classes=["reasons"])
+                    self._feet[model] = gr.HTML()
+        profile = self._service.profile
+        timed = profile.columns.time is not None and profile.columns.amount is not None
+        self._has_past = profile.main_entity is not None and timed
+        with gr.Column(elem_classes=["past", "sheet"], visible=self._has_past):
+            self._past_head = gr.HTML()
+            self._past_plot = gr.Plot(
+                show_label=False, container=False, elem_classes=["timeline"], visible=False
+            )
+        self._flag = FlagSection(self._service, self._localised, self._language, self._prediction_id)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every component that the handlers may change."""
+        return [
+            self._prediction_id, self._alert, self._verdict, *self._heads.values(), *self._plots.values(),
+            *self._feet.values(), self._past_head, self._past_plot, *self._chips,
+            *self._form.components, *([self._form.more] if self._form.more else []), *self._flag.outputs,
+        ]  # fmt: skip
+
+    # What happens
+
+    def _wire(self) -> None:
+        typed = [self._language, *self._form.components]
+        self._button.click(self._score_typed, typed, self.outputs, **_QUIET)
+        for component in self._form.components:
+            if isinstance(component, gr.Textbox | gr.Number):
+                component.submit(self._score_typed, typed, self.outputs, **_QUIET)
+        if self._form.entity is not None:
+            self._form.entity.component.input(self._choose_entity, typed, self.outputs, **_QUIET)
+        for number, chip in enumerate(self._chips[:-1]):
+            chip.click(_example_handler(self, number), self._language, self.outputs, **_QUIET)
+        self._chips[-1].click(self._from_scratch, self._language, self.outputs, **_QUIET)
+
+    @property
+    def state(self) -> list[Any]:
+        """What `in_language` needs of the tab's state, in its order."""
+        return [self._prediction_id, *self._flag.state]
+
+    def first_view(self, language: str) -> dict[Any, Any]:
+        """Return the updates that show a worked example: the first fraud, or the first there is."""
+        if not self._examples:
+            return self._from_scratch(language)
+        kinds = [example["kind"] for example in self._examples]
+        return self.show_example(next((i for i, k in enumerate(kinds) if k != "legitimate"), 0), language)
+
+    def in_language(self, language: str, prediction_id: str, *flag_state: Any) -> dict[Any, Any]:
+        """Return the updates that say the tab's present state in another language."""
+        updates = self._flag.in_language(language, *flag_state) | {self._alert: ""}
+        try:
+            prediction = self._service.prediction(prediction_id)
+        except NotFound:
+            return updates
+        return updates | self._present(prediction, language)
+
+    def show_example(self, number: int, language: str) -> dict[Any, Any]:
+        """Return the updates that fill in an example and score it."""
+        transaction = self._examples[number]["transaction"]
+        return (
+            self._form.fill(transaction)
+            | self._score(self._form.known(transaction), language)
+            | self._press(number)
+        )
+
+    def _from_scratch(self, language: str) -> dict[Any, Any]:
+        blank = self._form.blank()
+        updates = self._form.fill(blank) | self._press(len(self._chips) - 1)
+        scored = self._score(self._form.known(blank), language)
+        return updates | scored | {self._alert: ""}  # nothing typed yet, so nothing to complain about
+
+    def _score_typed(self, language: str, *values: Any) -> dict[Any, Any]:
+        return self._score(self._form.read(values), language)
+
+    def _choose_entity(self, language: str, *values: Any) -> dict[Any, Any]:
+        typed = self._form.read(values)
+        assert self._form.entity is not None  # noqa: S101 (wired only then)
+        past = self._service.past_of(str(typed[self._form.entity.column] or ""), limit=1)
+        if not past:
+            return self._score(typed, language) | self._press(None)
+        following = self._next_purchase(past[-1])
+        scored = self._score(self._form.known(following), language)
+        return self._form.fill(following) | scored | self._press(None)
+
+    def _next_purchase(self, newest: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a card's newest transaction an hour later: a start from which little needs changing."""
+        profile = self._service.profile
+        column = profile.columns.time
+        if column is None:
+            return dict(newest)
+        later = min(moment_of(profile, newest[column]) + _NEXT_PURCHASE, datetime.now(UTC))
+        return dict(newest) | {column: time_value(profile, later)}
+
+    def _press(self, number: int | None) -> dict[Any, Any]:
+        return {
+            chip: gr.update(variant="primary" if i == number else "secondary")
+            for i, chip in enumerate(self._chips)
+        }
+
+    # What is said
+
+    def _score(self, transaction: Mapping[str, Any], language: str) -> dict[Any, Any]:
+        try:
+            prediction = self._service.score(transaction)
+            return self._flag.fresh() | self._present(prediction, language) | {self._alert: ""}
+        except FraudError as error:
+            return self._refuse(error, language)
+
+    def _refuse(self, error: FraudError, language: str) -> dict[Any, Any]:
+        errors = (error.problems or (error,)) if isinstance(error, TransactionError) else (error,)
+        sentences = [error_text(e, self._service.profile, language) for e in errors[:_MAX_SENTENCES]]
+        columns = [e.field for e in errors if e.field is not None]
+        ids = [self._form.element_id(column) for column in columns]
+        marks = ", ".join(f"#{i} input" for i in ids if i is not None)
+        style = f"<style>{marks} {{border-color: var(--decline) !important}}</style>" if marks else ""
+        updates: dict[Any, Any] = {
+            self._alert: alert_html(*sentences) + style,
+            self._verdict: answers.stale_html(language),
+        }
+        if self._form.more is not None and any(self._form.is_folded(column) for column in columns):
+            updates[self._form.more] = gr.update(open=True)
+        return updates
+
+    def _present(self, prediction: Prediction, language: str) -> dict[Any, Any]:
+        """Return the updates that show a prediction, its reasons and its past; FraudError as it comes."""
+        profile = self._service.profile
+        updates: dict[Any, Any] = {
+            self._prediction_id: prediction.prediction_id,
+            self._verdict: answers.verdict_html(prediction, language),
+        }
+        explanations = self._service.explain(prediction)
+        for model in MODELS:
+            explanation = explanations[model]
+            updates[self._heads[model]] = answers.answer_html(prediction.scores[model], language)
+            updates[self._plots[model]] = plot_data(answers.answer_figure(profile, explanation, language))
+            updates[self._feet[model]] = answers.scale_html(profile, explanation, language)
+        return updates | (self._present_past(prediction.transaction, language) if self._has_past else {})
+
+    def _present_past(self, transaction: Mapping[str, Any], language: str) -> dict[Any, Any]:
+        profile = self._service.profile
+        assert profile.main_entity is not None  # noqa: S101 (checked by `_has_past`)
+        entity = transaction.get(profile.main_entity.column)
+        past = self._service.past_of(str(entity)) if entity else []
+        marks = answers.past_marks(profile, past, transaction, language)
+        n_past = max(len(marks) - 1, 0)
+        plot = gr.update(visible=False)
+        if n_past:
+            figure = plot_data(answers.past_figure(profile, marks, language))
+            plot = gr.update(value=figure, visible=True)
+        head = answers.past_html(profile, entity, n_past, language)
+        return {self._past_head: head, self._past_plot: plot}
+
+
+def _worded(words: Any) -> Any:
+    """Return a function of the language alone, so that a loop's variable stays bound."""
+    return lambda language: words(language)
+
+
+def _example_handler(tab: ScoreTab, number: int) -> Any:
+    def show(language: str) -> dict[Any, Any]:
+        return tab.show_example(number, language)
+
+    return show
