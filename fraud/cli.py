@@ -86,6 +86,9 @@ def _add_release_commands(commands: Any) -> None:
     retrain.add_argument("--revision", help="dataset revision: sha or tag (default: the newest)")
     retrain.add_argument("--data", type=Path, help="the base table (default: the profile's simulator)")
     retrain.add_argument("--seed", type=int, default=7)
+    retrain.add_argument(
+        "--margin", type=float, default=0.02, help="largest loss of AP or F1 the gate accepts (default: 0.02)"
+    )
     retrain.add_argument("--force", action="store_true", help="train even where nothing is new")
     retrain.add_argument("--promote", action="store_true", help="promote the challenger if it passes")
     retrain.set_defaults(run=_retrain)
@@ -183,6 +186,7 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
     from fraud.data.sources import load_transactions
     from fraud.durable import exclusive
     from fraud.errors import RepositoryError
+    from fraud.retraining.gate import GatePolicy
     from fraud.retraining.job import retrain
     from fraud.wiring import dataset_repository, model_registry
 
@@ -200,6 +204,7 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
                 now=datetime.now(UTC),
                 seed=options.seed,
                 force=options.force,
+                policy=GatePolicy(margin_ap=options.margin, margin_f1=options.margin),
                 progress=_progress(),
             )
     except TimeoutError as error:

@@ -18,10 +18,11 @@ def small_profile_text() -> str:
     """Return the `cards` profile with less data and smaller models: seconds instead of minutes."""
     text = (files("fraud.data") / "profiles" / "cards.toml").read_text(encoding="utf-8")
     changes = {
-        r"test_start = \S+": "test_start = 2026-03-05",
-        r"test_days = \d+": "test_days = 20",
-        r"n_transactions = \d+": "n_transactions = 20000",
+        r"test_start = \S+": "test_start = 2026-03-01",
+        r"test_days = \d+": "test_days = 25",
+        r"n_transactions = \d+": "n_transactions = 40000",
         r"\ndays = \d+": "\ndays = 90",
+        r"\nseed = \d+": "\nseed = 5",
         r"random_forest = .*": "random_forest = { n_estimators = 30, min_samples_leaf = 3 }",
         r"xgboost = .*": "xgboost = { n_estimators = 60, learning_rate = 0.1, max_depth = 4 }",
     }

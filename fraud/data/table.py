@@ -82,8 +82,8 @@ class Transactions:
         )
 
     def with_labels(self, labels: Floats, known_at_ms: Integers) -> "Transactions":
-        """Return the same transactions with other labels."""
-        return replace(self, labels=labels, known_at_ms=known_at_ms)
+        """Return the same transactions with other labels; an unknown one is known at no time."""
+        return replace(self, labels=labels, known_at_ms=np.where(np.isnan(labels), NEVER_MS, known_at_ms))
 
     def times(self) -> Integers:
         """Return `time_ms`, for callers that have checked that the profile has a time column."""
