@@ -89,16 +89,18 @@ def _scale_html(score: Score, language: str) -> str:
         review=review,
         decline=decline,
     )
-    names = [text(f"decision_{decision}", language) for decision in ("approve", "review", "decline")]
-    zones = "".join(
-        f'<span class="zone {decision}{" here" if decision == score.decision.value else ""}">{name}</span>'
-        for decision, name in zip(("approve", "review", "decline"), names, strict=True)
+    decisions = ("approve", "review", "decline")
+    zones = "".join(f'<span class="zone {decision}"></span>' for decision in decisions)
+    names = "".join(
+        f'<span style="left:{16.7 + 33.3 * i:.1f}%"{" class=here" if d == score.decision.value else ""}>'
+        f"{text(f'decision_{d}', language)}</span>"
+        for i, d in enumerate(decisions)
     )
     return (
         f'<div class="scale" role="img" aria-label="{html.escape(label)}"><div class="zones">{zones}'
         f'<span class="needle" style="left:{_place(score.fraud_probability, score.thresholds):.1f}%"></span>'
-        f'</div><div class="ticks"><span>0%</span><span style="left:33.3%">{review}</span>'
-        f'<span style="left:66.7%">{decline}</span><span>100%</span></div></div>'
+        f'</div><div class="ticks">{names}<span class="cut" style="left:33.3%">{review}</span>'
+        f'<span class="cut" style="left:66.7%">{decline}</span></div></div>'
     )
 
 

@@ -150,7 +150,7 @@ class TransactionForm:
         def words(language: str) -> Mapping[str, Any]:
             return {"label": time_label(self.profile, language), "placeholder": text("time_help", language)}
 
-        self._add(column, gr.Textbox, words, shown_time, max_lines=1)
+        self._add(column, gr.Textbox, words, shown_time, max_lines=1, elem_classes=["field", "moment"])
 
     def _draw_field(self, field: InputField) -> None:
         def words(language: str) -> dict[str, Any]:

@@ -2,18 +2,15 @@
 
 import re
 
-_LIGHT_DECIMALS = ((100, 0), (10, 1), (1, 2))
+_LIGHT_DECIMALS = ((100, 0), (10, 1), (0.1, 2))
 
 
 def number(value: float, language: str, decimals: int | None = None) -> str:
     """Return a number with the language's separators; without `decimals`, as many as its size deserves."""
-    if decimals is None:
-        size = abs(value)
-        if float(value).is_integer() and size < 1e15:
-            decimals = 0
-        else:
-            decimals = next((d for limit, d in _LIGHT_DECIMALS if size >= limit), 3)
-    text = f"{value:,.{decimals}f}".replace("-", "\u2212")
+    shown = next((d for limit, d in _LIGHT_DECIMALS if abs(value) >= limit), 3)
+    text = f"{value:,.{shown if decimals is None else decimals}f}".replace("-", "\u2212")
+    if decimals is None and "." in text:
+        text = text.rstrip("0").rstrip(".")
     if set(text) <= set("\u22120.,"):
         text = text.removeprefix("\u2212")  # no minus before a zero
     return text.translate(str.maketrans(",.", ".,")) if language.startswith("pt") else text

@@ -1,6 +1,5 @@
 """The page's figures: plotly bars and points with words on them, transparent so that both themes work."""
 
-import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ AGAINST = "#98a1b0"
 FRAUD = "#b3261e"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 _LINE_PX, _BAR_PX, _GAP_PX = 17, 9, 13
-_WRAP = 44
+_WRAP = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,9 @@ def reasons_figure(bars: Sequence[Bar], colour: str, towards: tuple[str, str]) -
     span = (high - low) or 1.0
     figure.update_xaxes(visible=False, range=[low - span * 0.005, high + span * 0.005], fixedrange=True)
     figure.update_yaxes(visible=False, range=[top, 0], fixedrange=True)
-    figure.add_shape(type="line", x0=0, x1=0, y0=0, y1=top, line={"color": LINE, "width": 1}, layer="below")
-    for bar, lines, y in zip(bars, wrapped, tops, strict=True):
+    for bar, lines, y, centre in zip(bars, wrapped, tops, centres, strict=True):
+        ends = {"y0": centre - _BAR_PX / 2 - 2, "y1": centre + _BAR_PX / 2 + 2}
+        figure.add_shape(type="line", x0=0, x1=0, **ends, line={"color": MUTED, "width": 1.5})
         common = {
             "y": y,
             "yanchor": "top",
@@ -148,7 +148,14 @@ def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str) -> go.Fig
     logarithmic = bool(amounts) and len(amounts) == len(marks) and max(amounts) > 30 * min(amounts)
     ticks = {"size": 11.5, "color": MUTED}
     figure.update_xaxes(
-        showgrid=False, zeroline=False, fixedrange=True, tickfont=ticks, nticks=5, linecolor=LINE
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+        tickfont=ticks,
+        nticks=3,
+        tickangle=0,
+        linecolor=LINE,
+        tickformat="%Y-%m-%d",
     )
     figure.update_yaxes(
         type="log" if logarithmic else "linear",
@@ -165,19 +172,21 @@ def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str) -> go.Fig
         text=axis, x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", xshift=-44,
         yshift=6, showarrow=False, font=ticks,
     )  # fmt: skip
-    _name_this(figure, marks, this_words, logarithmic)
-    return figure
-
-
-def _name_this(figure: go.Figure, marks: Sequence[Mark], words: str, logarithmic: bool) -> None:
-
     for mark in marks:
         if mark.known == "this":
-            figure.add_annotation(
-                text=f"<b>{_escape(words)}</b>",
-                x=mark.moment,
-                y=math.log10(mark.amount) if logarithmic else mark.amount,
-                xanchor="right",
-                xshift=-12,
-                showarrow=False,
+            line = {"color": MUTED, "width": 1, "dash": "dot"}
+            figure.add_shape(
+                type="line",
+                x0=mark.moment,
+                x1=mark.moment,
+                y0=0,
+                y1=1,
+                yref="paper",
+                line=line,
+                layer="below",
             )
+            figure.add_annotation(
+                text=f"<b>{_escape(this_words)}</b>", x=mark.moment, y=1, yref="paper", xanchor="right",
+                yanchor="bottom", xshift=9, yshift=4, showarrow=False,
+            )  # fmt: skip
+    return figure

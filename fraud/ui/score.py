@@ -18,6 +18,12 @@ from fraud.ui.texts import error_text, kind_name, text
 
 _NEXT_PURCHASE = timedelta(hours=1)
 _MAX_SENTENCES = 5
+_SHOW_ANSWER = """() => {
+  const verdict = document.getElementById("verdict"), top = verdict.getBoundingClientRect().top;
+  const refused = document.querySelector("#form-alert .alert");
+  if (refused) refused.scrollIntoView({block: "nearest"});
+  else if (top < 0 || top > innerHeight) verdict.scrollIntoView();
+}"""
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -38,20 +44,25 @@ class ScoreTab:
     def _draw(self) -> None:
         self._chips = self._draw_examples()
         with gr.Row(elem_classes=["workbench"]):
-            with gr.Column(elem_classes=["entry", "sheet"], min_width=280):
-                self._localised.make(
-                    gr.HTML, lambda language: {"value": f"<h2>{text('transaction', language)}</h2>"}
-                )
-                self._form = TransactionForm(self._service, self._localised)
-                self._alert = gr.HTML(elem_id="form-alert")
-                self._button = self._localised.make(
-                    gr.Button,
-                    lambda language: {"value": text("score", language)},
-                    variant="primary",
-                    elem_id="score",
-                )
+            with gr.Column(elem_classes=["entry"], min_width=280):
+                with gr.Column(elem_classes=["sheet"]):
+                    self._draw_entry()
+                self._draw_past()
             with gr.Column(elem_classes=["results"], elem_id="results", min_width=280):
                 self._draw_results()
+                self._flag = FlagSection(self._service, self._localised, self._language, self._prediction_id)
+
+    def _draw_entry(self) -> None:
+        make = self._localised.make
+        make(gr.HTML, lambda language: {"value": f"<h2>{text('transaction', language)}</h2>"})
+        self._form = TransactionForm(self._service, self._localised)
+        self._alert = gr.HTML(elem_id="form-alert")
+        self._button = make(
+            gr.Button,
+            lambda language: {"value": text("score", language)},
+            variant="primary",
+            elem_id="score",
+        )
 
     def _draw_examples(self) -> list[gr.Button]:
         make, chips = self._localised.make, []
@@ -86,6 +97,8 @@ class ScoreTab:
                     self._heads[model] = gr.HTML()
                     self._plots[model] = gr.Plot(show_label=False, container=False, elem_classes=["reasons"])
                     self._feet[model] = gr.HTML()
+
+    def _draw_past(self) -> None:
         profile = self._service.profile
         timed = profile.columns.time is not None and profile.columns.amount is not None
         self._has_past = profile.main_entity is not None and timed
@@ -94,7 +107,6 @@ class ScoreTab:
             self._past_plot = gr.Plot(
                 show_label=False, container=False, elem_classes=["timeline"], visible=False
             )
-        self._flag = FlagSection(self._service, self._localised, self._language, self._prediction_id)
 
     @property
     def outputs(self) -> list[Any]:
@@ -109,7 +121,8 @@ class ScoreTab:
 
     def _wire(self) -> None:
         typed = [self._language, *self._form.components]
-        self._button.click(self._score_typed, typed, self.outputs, **_QUIET)
+        scored = self._button.click(self._score_typed, typed, self.outputs, **_QUIET)
+        scored.then(None, js=_SHOW_ANSWER)
         for component in self._form.components:
             if isinstance(component, gr.Textbox | gr.Number):
                 component.submit(self._score_typed, typed, self.outputs, **_QUIET)

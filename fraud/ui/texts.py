@@ -56,9 +56,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Os dois modelos recusariam esta transação",
     ),
     "disagree": (
-        "The models disagree: {first} would {first_decision} this transaction, {second} would "
-        "{second_decision} it",
-        "Os modelos discordam: {first} {first_decision} esta transação, {second} a {second_decision}",
+        "They disagree: {first} would {first_decision} it, {second} would {second_decision} it",
+        "Os modelos discordam: {first} {first_decision}, {second} {second_decision}",
     ),
     "would_approve": ("approve", "aprovaria"),
     "would_review": ("review", "mandaria revisar"),
@@ -92,14 +91,14 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{total} para esta.",
     ),
     # The past
-    "past": ("Past of {entity}", "Passado de {entity}"),
+    "past": ("History of {entity}", "Histórico: {entity}"),
     "past_none": (
-        "No past is known for this {entity}: the models see it for the first time.",
-        "Nenhum passado conhecido para {entity}: os modelos veem este valor pela primeira vez.",
+        "No history is known of {entity}: the models see it for the first time.",
+        "Nenhum histórico conhecido de {entity}: é a primeira vez que os modelos o veem.",
     ),
     "past_untyped": (
-        "No {entity} is given: the models judge this transaction without its past.",
-        "Sem {entity}: os modelos julgam esta transação sem o seu passado.",
+        "No {entity} given: the models judge this transaction without a history.",
+        "Sem {entity}: os modelos julgam esta transação sem histórico.",
     ),
     "mark_legitimate": ("legitimate", "legítima"),
     "mark_fraud": ("fraud, known by then", "fraude já conhecida"),
