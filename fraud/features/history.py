@@ -72,7 +72,8 @@ def build_index(transactions: Transactions, by: tuple[str, ...], profile: Profil
     vocabularies = tuple({value: i for i, value in enumerate(c.values)} for c in columns)
     key, missing = _compose([c.codes.astype(np.int64) for c in columns], [len(v) for v in vocabularies])
     rows = np.flatnonzero(~missing)
-    rows = rows[np.argsort(key[rows], kind="stable")]  # the table is ordered by time, so groups are too
+    n_keys = int(np.prod([len(v) + 1 for v in vocabularies], dtype=np.int64))
+    rows = rows[_sorted_by(key[rows], n_keys)]  # the table is ordered by time, so each group is too
     keys, starts = np.unique(key[rows], return_index=True)
     times = transactions.times()[rows]
     known_offsets, known_times, frauds = _known_labels(transactions, rows, key[rows], keys)
@@ -104,13 +105,11 @@ def _known_labels(transactions: Transactions, rows: I64, key: I64, keys: I64) ->
     """Return offsets, times and running frauds of the labels, ordered by when each became known."""
     known = transactions.known_at_ms[rows] != NEVER_MS
     moments, key, labels = transactions.known_at_ms[rows][known], key[known], transactions.labels[rows][known]
-    order = np.lexsort((moments, key))
-    offsets = np.searchsorted(key[order], keys)
-    return (
-        np.append(offsets, len(order)).astype(np.int64),
-        moments[order],
-        _running(labels[order].astype(np.int64)),
-    )
+    if ((moments[1:] < moments[:-1]) & (key[1:] == key[:-1])).any():  # a constant delay needs no sorting
+        order = np.lexsort((moments, key))
+        moments, key, labels = moments[order], key[order], labels[order]
+    offsets = np.append(np.searchsorted(key, keys), len(key)).astype(np.int64)
+    return offsets, moments, _running(labels.astype(np.int64))
 
 
 class History:
@@ -164,31 +163,46 @@ def _windows(
         return {}
     lengths = np.array([window_ms(w) for w in aggregate.windows], np.int64)
     wanted = set(aggregate.functions)
-    columns: dict[str, F64] = {}
-    labels = {"fraud_rate", "n_frauds"} & wanted
-    counts, cents = kernels.window_sums(index.offsets, index.times, index.cents, group, moment, lengths)
-    known = frauds = counts
-    if labels:
+    counts = cents = known = frauds = np.zeros((len(lengths), 0), np.int64)
+    order = _sorted_by(group, len(index.keys))
+    if wanted & {"count", "sum", "mean", "ratio"}:
+        counts, cents = kernels.window_sums(
+            index.offsets, index.times, index.cents, group, moment, lengths, order
+        )
+    if wanted & {"fraud_rate", "n_frauds"}:
         # Labels count by when they became known: [t - w, t) of knowledge, whatever the time of the event.
         known, frauds = kernels.window_sums(
-            index.known_offsets, index.known_times, index.frauds, group, moment, lengths
+            index.known_offsets, index.known_times, index.frauds, group, moment, lengths, order
         )
     prefix = "_".join(aggregate.by)
-    for w, window in enumerate(aggregate.windows):
-        count = counts[w].astype(np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = np.where(count > 0, cents[w] / 100 / count, np.nan)
-            values: dict[str, F64] = {
-                "count": count,
-                "sum": cents[w] / 100,
-                "mean": mean,
-                "fraud_rate": np.where(known[w] > 0, frauds[w] / known[w], np.nan),
-                "n_frauds": frauds[w].astype(np.float64),
-            }
-            if amount is not None:
-                values["ratio"] = amount / np.where(mean == 0, np.nan, mean)
-        columns |= {f"{prefix}_{f}_{window}": values[f] for f in aggregate.functions}
-    return columns
+    return {
+        f"{prefix}_{function}_{window}": _value(function, counts[w], cents[w], known[w], frauds[w], amount)
+        for w, window in enumerate(aggregate.windows)
+        for function in aggregate.functions
+    }
+
+
+def _sorted_by(codes: I64, n_codes: int) -> I64:
+    """Return the stable order of codes in [-1, n_codes); a radix sort where they fit 16 bits."""
+    small = n_codes < 2**16 - 1
+    return np.argsort((codes + 1).astype(np.uint16) if small else codes, kind="stable")
+
+
+def _value(function: str, count: I64, cents: I64, known: I64, frauds: I64, amount: F64 | None) -> F64:
+    if function == "count":
+        return count.astype(np.float64)
+    if function == "sum":
+        return cents / 100
+    if function == "n_frauds":
+        return frauds.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if function == "fraud_rate":
+            return np.where(known > 0, frauds / known, np.nan)
+        mean = np.where(count > 0, cents / 100 / count, np.nan)
+        if function == "mean":
+            return mean
+        assert amount is not None  # noqa: S101 (profile rule)
+        return amount / np.where(mean == 0, np.nan, mean)
 
 
 def _since_last(

@@ -22,7 +22,7 @@ def first_at_or_after(times: I64, low: int, high: int, moment: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def window_sums(
-    offsets: I64, times: I64, running: I64, group: I64, moment: I64, windows: I64
+    offsets: I64, times: I64, running: I64, group: I64, moment: I64, windows: I64, order: I64
 ) -> tuple[I64, I64]:
     """Count and sum the events of each query's group in [moment - window, moment).
 
@@ -33,6 +33,7 @@ def window_sums(
     running : int64 [n_events + 1], exclusive running sum of the value over all events
     group, moment : int64 [n]; group -1 is an entity never seen
     windows : int64 [n_windows], ms
+    order : int64 [n], the queries by group: neighbours then look at the same memory
 
     Returns
     -------
@@ -40,7 +41,7 @@ def window_sums(
     """
     counts = np.zeros((windows.size, group.size), np.int64)
     sums = np.zeros((windows.size, group.size), np.int64)
-    for i in range(group.size):
+    for i in order:
         g = group[i]
         if g < 0:
             continue
