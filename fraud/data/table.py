@@ -4,24 +4,44 @@ Every later step (history, features, training, scoring) works on `Transactions`,
 rows or one, so training and serving cannot drift apart.
 """
 
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from fraud.data.columns import (
+    DATE_YEARS,
+    MAX_TEXT,
+    TIME_YEARS,
+    booleans,
+    coded_texts,
+    factorized,
+    fits,
+    moments,
+    numbers,
+    plain,
+    refuse,
+    unreadable,
+)
 from fraud.data.profile import DAY_MS, InputField, Profile
 from fraud.errors import TableError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+FIRST_TIME_MS, END_OF_TIME_MS = (
+    int(datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1000) for year in (TIME_YEARS[0], TIME_YEARS[1] + 1)
+)
+"""Bounds of a transaction's time, the second excluded."""
 NEVER_MS = np.iinfo(np.int64).max
 """A time that no clock reaches: "this label is not known yet"."""
-MAX_ELAPSED_MS = 100_000 * DAY_MS
-"""The furthest from its origin that a numeric time may lie, about 270 years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +118,61 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     TableError
-        The file does not exist, is empty, or is neither.
+        The file does not exist, is empty, or is neither; a CSV is not UTF-8, not separated by commas, has
+        two columns of one name, or rows longer than its header.
     """
     if not path.is_file():
         raise TableError(f"{path}: there is no such file.", code="file_missing")
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=True, encoding="utf-8-sig")
-    except (ValueError, OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            # As floats, integers beside nulls would lose their last digits, and two cards become one.
+            return pd.read_parquet(path, engine="pyarrow", to_pandas_kwargs={"integer_object_nulls": True})
+        return _read_csv(path)
+    except pd.errors.EmptyDataError as error:
         raise TableError(
-            f"{path.name}: not a readable CSV or Parquet table: {reason}.", code="file"
+            f"{path.name}: the file is empty; name one with a header and rows.", code="file"
         ) from error
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"{path.name}: not text in UTF-8 ({error.reason}); save it as CSV in UTF-8, or as Parquet.",
+            code="file",
+        ) from error
+    except (ValueError, OSError, MemoryError, pa.ArrowException) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason.removeprefix("Error tokenizing data. C error: ").rstrip(".")
+        raise TableError(
+            f"{path.name}: not a readable CSV or Parquet table ({reason}); correct or export it again.",
+            code="file",
+        ) from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    header = [str(name) for name in first.iloc[0]]
+    separator = next((s for s in (";", "\t", "|") if len(header) == 1 and s in header[0]), None)
+    if separator is not None:
+        raise TableError(
+            f"{path.name}: its columns are separated by {separator!r}; separate them by commas "
+            "and write numbers with a decimal point.",
+            code="file",
+        )
+    repeated = [name for name, count in Counter(header).items() if count > 1 and name]
+    if repeated:
+        raise TableError(
+            f'{path.name}: two columns are called "{min(repeated)}"; rename or remove one of them.',
+            code="file",
+            field=min(repeated),
+        )
+    with warnings.catch_warnings():
+        # Rows longer than the header would lose their last cells, or shift all others by one column.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(path, dtype=str, index_col=False, encoding="utf-8-sig")
+        except pd.errors.ParserWarning as error:
+            raise TableError(
+                f"{path.name}: rows have more cells than the header has names; give every column a name.",
+                code="file",
+            ) from error
 
 
 def transactions_from_frame(frame: pd.DataFrame, profile: Profile) -> Transactions:
@@ -130,7 +192,7 @@ def transactions_from_frame(frame: pd.DataFrame, profile: Profile) -> Transactio
     _check_columns(frame, profile)
     roles = profile.columns
     time_ms = None if roles.time is None else _times(frame[roles.time], profile)
-    numbers = {
+    number_columns = {
         field.column: _number_column(frame, field) for field in profile.fields if field.kind != "category"
     }
     texts = {name: _text_column(frame, name, profile) for name in profile.text_columns}
@@ -139,7 +201,7 @@ def transactions_from_frame(frame: pd.DataFrame, profile: Profile) -> Transactio
         rows=np.arange(len(frame)),
         ids=_ids(frame, profile),
         time_ms=time_ms,
-        numbers=numbers,
+        numbers=number_columns,
         texts=texts,
         labels=labels,
         known_at_ms=_known_at(frame, profile, labels, time_ms),
@@ -190,46 +252,35 @@ def _check_columns(frame: pd.DataFrame, profile: Profile) -> None:
                 code="column_missing",
                 field=column,
             )
-
-
-def _refuse(column: str, rule: str, bad: NDArray[np.bool_], raw: "pd.Series[Any]") -> None:
-    if not bad.any():
-        return
-    row = int(np.argmax(bad))
-    raise TableError(
-        f'Column "{column}", row {row + 1}: {str(raw.iloc[row])[:60]!r} {rule} '
-        f"({int(bad.sum()):,} such rows); correct or remove them.",
-        code="bad_value",
-        field=column,
-        params={"row": row + 1, "rule": rule},
-    )
+    named = {roles.label, roles.id, roles.label_at, roles.typology, *wanted, *profile.by_column}
+    repeated = named & set(frame.columns[frame.columns.duplicated()])
+    if repeated:
+        column = min(map(str, repeated))
+        raise TableError(
+            f'Two columns are called "{column}"; rename or remove one of them.',
+            code="column_repeated",
+            field=column,
+        )
 
 
 def _times(raw: "pd.Series[Any]", profile: Profile) -> Integers:
     name = raw.name if isinstance(raw.name, str) else "time"
-    _refuse(name, "is missing, and every transaction needs a time", raw.isna().to_numpy(), raw)
     step = profile.columns.time_step_ms
-    if step is not None:
-        elapsed = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        bad = ~(np.abs(elapsed * step) < MAX_ELAPSED_MS)
-        _refuse(name, f"is not a number of {profile.columns.time_unit} that a calendar reaches", bad, raw)
-        return profile.time_origin_ms + np.round(elapsed * step).astype(np.int64)
-    return _epoch_ms(raw, name)
+    if step is None:
+        result = _epoch_ms(raw, name, TIME_YEARS)
+        refuse(name, "is missing, and every transaction needs a time", result == NEVER_MS, raw)
+        return result
+    elapsed = numbers(raw, name)
+    refuse(name, "is missing, and every transaction needs a time", np.isnan(elapsed), raw)
+    moment = profile.time_origin_ms + np.round(elapsed * step)
+    rule = f"in {profile.columns.time_unit} lies outside the years {TIME_YEARS[0]} to {TIME_YEARS[1]}"
+    refuse(name, rule, (moment < FIRST_TIME_MS) | (moment >= END_OF_TIME_MS), raw)
+    return moment.astype(np.int64)
 
 
-def _epoch_ms(raw: "pd.Series[Any]", name: str) -> Integers:
-    """Return epoch milliseconds (NEVER_MS where missing); naive times are taken as UTC."""
-    if pd.api.types.is_datetime64_any_dtype(raw):
-        parsed = pd.to_datetime(raw, utc=True)
-    else:
-        parsed = pd.to_datetime(raw, utc=True, errors="coerce", format="ISO8601")
-        _refuse(
-            name,
-            "is not a date and time such as 2026-01-31T08:30:00",
-            (parsed.isna() & raw.notna()).to_numpy(),
-            raw,
-        )
-    stamps = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ms]")
+def _epoch_ms(raw: "pd.Series[Any]", name: str, years: tuple[int, int]) -> Integers:
+    """Return epoch milliseconds, NEVER_MS where missing."""
+    stamps = moments(raw, name, years)
     result: Integers = stamps.astype(np.int64)
     result[np.isnat(stamps)] = NEVER_MS
     return result
@@ -240,46 +291,19 @@ def _number_column(frame: pd.DataFrame, field: InputField) -> Floats:
         return np.full(len(frame), np.nan)
     raw = frame[field.column]
     if field.kind == "date":
-        stamps = _epoch_ms(raw, field.column)
+        stamps = _epoch_ms(raw, field.column, DATE_YEARS)
         values = np.where(stamps == NEVER_MS, np.nan, np.floor(stamps / DAY_MS))
     elif field.kind == "boolean":
-        values = _booleans(raw, field.column)
+        values = booleans(raw, field.column)
     else:
-        values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        _refuse(field.column, "is not a number", np.isnan(values) & raw.notna().to_numpy(), raw)
-        _refuse(field.column, "is not a finite number", np.isinf(values), raw)
+        values = numbers(raw, field.column)
     if field.required:
-        _refuse(field.column, "is missing, and the profile requires it", np.isnan(values), raw)
+        refuse(field.column, "is missing, and the profile requires it", np.isnan(values), raw)
     if field.minimum is not None:
-        _refuse(field.column, f"is below the minimum {field.minimum:g}", values < field.minimum, raw)
+        refuse(field.column, f"is below the minimum {field.minimum:g}", values < field.minimum, raw)
     if field.maximum is not None:
-        _refuse(field.column, f"is above the maximum {field.maximum:g}", values > field.maximum, raw)
+        refuse(field.column, f"is above the maximum {field.maximum:g}", values > field.maximum, raw)
     return values
-
-
-_TRUE = {"1", "1.0", "true", "yes", "y", "t", "sim"}
-_FALSE = {"0", "0.0", "false", "no", "n", "f", "não", "nao"}
-
-
-def _booleans(raw: "pd.Series[Any]", name: str) -> Floats:
-    codes, uniques = pd.factorize(raw)
-    meaning = np.array(
-        [
-            1.0 if _plain(u).lower() in _TRUE else 0.0 if _plain(u).lower() in _FALSE else np.inf
-            for u in uniques
-        ]
-        + [np.nan]
-    )
-    values: Floats = meaning[codes]
-    _refuse(name, "is neither true nor false", np.isinf(values), raw)
-    return values
-
-
-def _plain(value: object) -> str:
-    """Return the text of a key or level: 596.0 and "596" are the same customer."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def _text_column(frame: pd.DataFrame, name: str, profile: Profile) -> Coded:
@@ -287,31 +311,28 @@ def _text_column(frame: pd.DataFrame, name: str, profile: Profile) -> Coded:
     if name not in frame.columns:
         return Coded(np.full(len(frame), -1, np.int32), ())
     raw = frame[name]
-    codes, values = _coded_texts(raw)
+    codes, values = coded_texts(raw, name)
     if field is not None:
         if field.required:
-            _refuse(name, "is missing, and the profile requires it", codes < 0, raw)
+            refuse(name, "is missing, and the profile requires it", codes < 0, raw)
         if field.levels and not field.open_levels:
             unknown = np.array([v not in set(field.levels) for v in values] + [False])
             shown = ", ".join(field.levels[:8]) + (" ..." if len(field.levels) > 8 else "")
-            _refuse(name, f"is not one of the levels {shown}", unknown[codes], raw)
+            refuse(name, f"is not one of the levels {shown}", unknown[codes], raw)
     return Coded(codes.astype(np.int32), values)
-
-
-def _coded_texts(raw: "pd.Series[Any]") -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return codes and distinct texts; " A" and "A" are one text, and a blank one is missing."""
-    codes, uniques = pd.factorize(raw)
-    position: dict[str, int] = {}
-    texts = [_plain(u) for u in uniques]
-    lookup = [position.setdefault(t, len(position)) if t else -1 for t in texts]
-    return np.array([*lookup, -1])[codes], tuple(position)
 
 
 def _ids(frame: pd.DataFrame, profile: Profile) -> NDArray[np.object_]:
     name = profile.columns.id
     if name is None or name not in frame.columns:
         return np.array([f"row-{i + 1}" for i in range(len(frame))], dtype=object)
-    return frame[name].map(_plain).to_numpy(dtype=object)
+    raw = frame[name]
+    refuse(name, "is neither a text nor a number", unreadable(raw), raw)
+    missing = raw.isna().tolist()
+    ids = ["" if lost else plain(v) for v, lost in zip(raw.tolist(), missing, strict=True)]
+    unfit = np.array([not fits(text) for text in ids], bool)
+    refuse(name, f"is not a printable text of at most {MAX_TEXT} characters", unfit, raw)
+    return np.array([text or f"row-{i + 1}" for i, text in enumerate(ids)], dtype=object)
 
 
 def _labels(frame: pd.DataFrame, profile: Profile) -> Floats:
@@ -319,12 +340,13 @@ def _labels(frame: pd.DataFrame, profile: Profile) -> Floats:
     if roles.label not in frame.columns:
         return np.full(len(frame), np.nan)
     raw = frame[roles.label]
-    codes, uniques = pd.factorize(raw)
+    codes, distinct = factorized(raw, roles.label)
     fraud, legitimate = set(roles.fraud_values), set(roles.legitimate_values)
-    meaning = [1.0 if _plain(u) in fraud else 0.0 if _plain(u) in legitimate else np.inf for u in uniques]
+    words = [plain(value) for value in distinct]
+    meaning = [1.0 if w in fraud else 0.0 if w in legitimate else np.inf if w else np.nan for w in words]
     values: Floats = np.array([*meaning, np.nan])[codes]
     rule = f"is neither fraud ({', '.join(sorted(fraud))}) nor legitimate ({', '.join(sorted(legitimate))})"
-    _refuse(roles.label, rule, np.isinf(values), raw)
+    refuse(roles.label, rule, np.isinf(values), raw)
     return values
 
 
@@ -335,7 +357,7 @@ def _known_at(frame: pd.DataFrame, profile: Profile, labels: Floats, time_ms: In
     known = time_ms + int(profile.features.label_delay_days * DAY_MS)
     reported = profile.columns.label_at
     if reported is not None and reported in frame.columns:
-        stamps = _epoch_ms(frame[reported], reported)
+        stamps = _epoch_ms(frame[reported], reported, (TIME_YEARS[0], DATE_YEARS[1]))
         known = np.where((labels == 1) & (stamps != NEVER_MS), stamps, known)
     return np.where(np.isnan(labels), NEVER_MS, known).astype(np.int64)
 
@@ -344,4 +366,5 @@ def _typology(frame: pd.DataFrame, profile: Profile) -> NDArray[np.object_] | No
     name = profile.columns.typology
     if name is None or name not in frame.columns:
         return None
-    return frame[name].map(_plain).to_numpy(dtype=object)
+    codes, values = coded_texts(frame[name], name)
+    return np.array([*values, ""], dtype=object)[codes]

@@ -1,19 +1,25 @@
 """The rules for one transaction that somebody typed or sent, and a clear sentence for each that is broken."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from fraud.data.columns import DATE_YEARS, FALSE_WORDS, MAX_NUMBER, MAX_TEXT, TRUE_WORDS, fits, plain
 from fraud.data.profile import DAY_MS, InputField, Profile
-from fraud.data.table import MAX_ELAPSED_MS, NEVER_MS, Coded, Transactions
+from fraud.data.table import END_OF_TIME_MS, FIRST_TIME_MS, NEVER_MS, Coded, Transactions
 from fraud.errors import TransactionError
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-MAX_TEXT = 64
 MAX_HISTORY = 1_000
+MAX_UNKNOWN = 20
+"""How many unknown fields are named: one misspelt name is help, a million are an attack."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+"""What counts as a number in a text: float() would also take "1_000" and the digits of every script."""
 
 PROBLEMS: Mapping[str, str] = {
     "missing": "{field} is missing; give a value.",
@@ -26,7 +32,7 @@ PROBLEMS: Mapping[str, str] = {
     "not_a_date": "{field} must be a date such as 1980-01-31, and {value} is not.",
     "not_a_time": "{field} must be a date and time such as 2026-08-30T18:05:00Z, and {value} is not.",
     "in_the_future": "{field} lies in the future ({value}); give a moment that has passed.",
-    "too_long": "{field} must be a text of at most {limit} characters.",
+    "too_long": "{field} must be a text of at most {limit} printable characters.",
     "unknown_field": "{field} is not a field of this profile; leave it out or check its spelling.",
     "not_an_object": "{field} must be an object of field names and values.",
     "too_many": "{field} may hold at most {limit} transactions, and has {value}.",
@@ -43,9 +49,29 @@ def problem(code: str, column: str, label: str | None = None, **params: object) 
 
 
 def _shorten(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return f'"{text[:40]}{"..." if len(text) > 40 else ""}"' if isinstance(value, str) else text[:40]
+    """Return a value as one short printable line; nothing that was sent is repeated at length."""
+    if isinstance(value, _Words):
+        return str(value)
+    if isinstance(value, str):
+        text = _printable(value[:40])
+        return f'"{text}{"..." if len(value) > 40 else ""}"'
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) <= MAX_NUMBER else repr(value)
+    if isinstance(value, bool) or (isinstance(value, int) and abs(value) <= MAX_NUMBER):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, Sequence):
+        return "a list"
+    return "a number too large" if isinstance(value, int) else f"a {type(value).__name__}"
+
+
+class _Words(str):
+    """Words of our own, shown as they are; what somebody sent is shown in quotation marks."""
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def validate_transaction(
@@ -79,7 +105,10 @@ def all_problems(
         return [problem("not_an_object", "transaction")]
     errors: list[TransactionError] = []
     allowed = set(_columns(profile, labelled))
-    errors += [problem("unknown_field", str(key)[:MAX_TEXT]) for key in raw if key not in allowed]
+    unknown = (key for key in raw if key not in allowed)
+    for key in islice(unknown, MAX_UNKNOWN):
+        name = _printable(key[:MAX_TEXT]) if isinstance(key, str) else _shorten(key)
+        errors.append(problem("unknown_field", name))
     for column in _columns(profile, labelled):
         try:
             _value(profile, column, raw.get(column), now)
@@ -133,6 +162,8 @@ def _value(profile: Profile, column: str, value: Any, now: datetime) -> Any:
     roles = profile.columns
     if isinstance(value, str):
         value = value.strip() or None
+    elif isinstance(value, float) and math.isnan(value):
+        value = None
     if field is not None:
         return _field_value(field, value)
     if column == roles.time:
@@ -148,38 +179,59 @@ def _value(profile: Profile, column: str, value: Any, now: datetime) -> Any:
 
 def _field_value(field: InputField, value: Any) -> Any:
     label = field.label.en
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None:
         if field.required:
             raise problem("missing", field.column, label)
         return None
     if field.kind == "number":
         return _number_value(field, label, value)
     if field.kind == "boolean":
-        if isinstance(value, bool):
-            return value
-        word = str(value).strip().lower()
-        if word not in ("true", "false", "1", "0", "yes", "no"):
-            raise problem("not_a_boolean", field.column, label, value=value)
-        return word in ("true", "1", "yes")
+        return _boolean_value(field, label, value)
     if field.kind == "date":
-        try:
-            return date.fromisoformat(str(value)[:10]).isoformat()
-        except ValueError:
-            raise problem("not_a_date", field.column, label, value=value) from None
+        return _date_value(field, label, value)
     text = _text_value(field.column, label, value)
     if field.levels and not field.open_levels and text not in field.levels:
-        raise problem("unknown_level", field.column, label, value=text, levels=list(field.levels))
+        shown = _Words(", ".join(field.levels[:8]) + (" ..." if len(field.levels) > 8 else ""))
+        raise problem("unknown_level", field.column, label, value=text, levels=shown)
     return text
 
 
-def _number_value(field: InputField, label: str, value: Any) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise problem("not_a_number", field.column, label, value=value)
+def _boolean_value(field: InputField, label: str, value: Any) -> bool:
+    word = plain(value).lower() if isinstance(value, bool | int | float | str) and _is_short(value) else ""
+    if word not in TRUE_WORDS | FALSE_WORDS:
+        raise problem("not_a_boolean", field.column, label, value=value)
+    return word in TRUE_WORDS
+
+
+def _date_value(field: InputField, label: str, value: Any) -> str:
     try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise problem("not_a_number", field.column, label, value=value) from None
-    if not math.isfinite(number):
+        moment = value if isinstance(value, date) else datetime.fromisoformat(value)
+        if isinstance(moment, datetime):
+            moment = moment.astimezone(UTC).date() if moment.tzinfo is not None else moment.date()
+        if not DATE_YEARS[0] <= moment.year <= DATE_YEARS[1]:
+            raise ValueError(moment)
+    except (TypeError, ValueError, OverflowError):
+        raise problem("not_a_date", field.column, label, value=value) from None
+    return moment.isoformat()
+
+
+def _parsed_number(value: Any) -> float:
+    """Return a number or a text that is one, NaN for everything else."""
+    if isinstance(value, str):
+        return float(value) if len(value) <= MAX_TEXT and _NUMBER.fullmatch(value) else math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_short(value):
+        return math.nan
+    return float(value)
+
+
+def _is_short(value: Any) -> bool:
+    """Return whether a value can be turned into a float or a text at no cost."""
+    return not isinstance(value, int) or abs(value) <= 10**MAX_TEXT
+
+
+def _number_value(field: InputField, label: str, value: Any) -> float | int:
+    number = _parsed_number(value)
+    if not abs(number) <= MAX_NUMBER:
         raise problem("not_a_number", field.column, label, value=value)
     if field.minimum is not None and number < field.minimum:
         raise problem("below_minimum", field.column, label, value=number, limit=field.minimum)
@@ -193,18 +245,16 @@ def _number_value(field: InputField, label: str, value: Any) -> float | int:
 
 
 def _text_value(column: str, label: str | None, value: Any) -> str:
-    text = str(value)
-    if isinstance(value, Mapping | Sequence) and not isinstance(value, str):
-        raise problem("too_long", column, label, limit=MAX_TEXT)
-    if len(text) > MAX_TEXT or not text.isprintable():
+    text = plain(value) if isinstance(value, bool | int | float | str) and _is_short(value) else ""
+    if not text or not fits(text):
         raise problem("too_long", column, label, limit=MAX_TEXT)
     return text
 
 
 def _label_value(profile: Profile, column: str, value: Any) -> str:
-    roles, text = profile.columns, str(value)
+    roles, text = profile.columns, _text_value(column, None, value)
     if text not in roles.fraud_values and text not in roles.legitimate_values:
-        levels = [*roles.fraud_values, *roles.legitimate_values]
+        levels = _Words(", ".join([*roles.fraud_values, *roles.legitimate_values]))
         raise problem("unknown_level", column, value=text, levels=levels)
     return text
 
@@ -229,13 +279,11 @@ def _time_value(profile: Profile, value: Any, now: datetime) -> Any:
         raise problem("missing", column)
     step = profile.columns.time_step_ms
     if step is not None:
-        try:
-            elapsed = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError, OverflowError):
-            elapsed = math.nan
-        if not abs(elapsed * step) < MAX_ELAPSED_MS:
+        elapsed = _parsed_number(value)
+        moment_ms = profile.time_origin_ms + elapsed * step
+        if not FIRST_TIME_MS <= moment_ms < END_OF_TIME_MS:
             raise problem("not_a_number", column, value=value)
-        if profile.time_origin_ms + elapsed * step > (now + CLOCK_TOLERANCE).timestamp() * 1000:
+        if moment_ms > (now + CLOCK_TOLERANCE).timestamp() * 1000:
             raise problem("in_the_future", column, value=value)
         return elapsed
     moment = _moment(column, value)
