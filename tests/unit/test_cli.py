@@ -1,0 +1,107 @@
+"""The command line: light to import, one sentence for every error, and exit codes that scripts can trust."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fraud.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def own_directories(tmp_path: Path, small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAUD_ARTIFACTS_DIR", str(small_bundle))
+    monkeypatch.setenv("FRAUD_REGISTRY_DIR", str(tmp_path / "registry"))
+    monkeypatch.setenv("FRAUD_FEEDBACK_DIR", str(tmp_path / "feedback"))
+
+
+def test_importing_the_command_line_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, fraud.cli\n"
+        "heavy = {'gradio', 'datasets', 'pandas', 'sklearn', 'xgboost', 'numba'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--profile", "nothing"], 'no profile "nothing"'),
+        (["train", "--profile", "handbook"], "no built-in data"),
+        (["train", "--release", "one"], "not a version"),
+        (["train", "--profile", "ulb", "--data", "/nowhere.csv"], "no such file"),
+        (["promote", "9.9.9"], "no version 9.9.9"),
+        (["promote"], "There is no challenger"),
+        (["rollback"], "no previous version"),
+        (["feedback", "pull", "--out", "x"], "no commits yet"),
+        (["retrain", "--revision", "deadbeef"], "deadbeef"),
+    ],
+)
+def test_an_error_is_one_sentence_on_stderr_and_exit_code_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1 and "Traceback" not in said
+
+
+def test_a_bad_setting_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FRAUD_PORT", "eighty")
+    assert main(["versions"]) == 2
+    assert "FRAUD_PORT must be a number" in capsys.readouterr().err
+
+
+def test_versions_shows_the_shipped_bundle_while_nothing_was_recorded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["versions"]) == 0
+    assert "1.0.0" in (said := capsys.readouterr().out) and "champion shipped" in said
+
+
+def test_retraining_with_no_label_does_nothing_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["retrain"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_retraining_waits_for_no_other_one(tmp_path: Path) -> None:
+    lock = tmp_path / "registry.retrain.lock"
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fraud.durable import exclusive\n"
+        f"with exclusive(Path({str(lock)!r}), 5):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        done = subprocess.run(
+            [sys.executable, "-m", "fraud", "retrain"],
+            cwd=ROOT,
+            env=os.environ,
+            capture_output=True,
+            text=True,
+        )
+        holder.communicate(b"")
+    assert done.returncode == 2 and "Another retraining is running" in done.stderr
+
+
+def test_simulate_and_train_write_what_they_say(
+    tmp_path: Path, small_profile_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "cards.csv"
+    assert main(["simulate", "--rows", "40000", "--days", "90", "--seed", "5", "--out", str(table)]) == 0
+    out = tmp_path / "bundle"
+    assert main(["train", "--profile", str(small_profile_path), "--data", str(table), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "xgboost: auc" in said and f"wrote {out}" in said
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["data"]["source"] == "file" and manifest["data"]["name"] == "cards.csv"
+    assert manifest["data"]["n_rows"] == len(pd.read_csv(table))
