@@ -15,23 +15,37 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fraud.data.columns import MAX_TEXT, fits
+from fraud.data.profile_rules import check_references
 from fraud.errors import ProfileError
 
-WINDOW_PATTERN = re.compile(r"^(\d+)(min|h|d)$")
+WINDOW_PATTERN = re.compile(r"([0-9]{1,9})(min|h|d)")
 _MS = {"min": 60_000, "h": 3_600_000, "d": 86_400_000}
 DAY_MS = 86_400_000
+MAX_DAYS = 36_500
+"""The longest window, delay or period: a century, far below what milliseconds in int64 hold."""
+MAX_PROFILE_BYTES = 1_000_000
+"""The largest profile file that is read; the largest shipped one has 5,000 bytes."""
 
 
 def window_ms(window: str) -> int:
     """Return the length in milliseconds of a window such as "15min", "1h" or "30d"."""
-    match = WINDOW_PATTERN.match(window)
-    if match is None or int(match[1]) == 0:
-        raise ValueError(f'"{window}" is not a window; write a whole number and min, h or d, as in "7d"')
-    return int(match[1]) * _MS[match[2]]
+    match = WINDOW_PATTERN.fullmatch(window)
+    length = int(match[1]) * _MS[match[2]] if match else 0
+    if not 0 < length <= MAX_DAYS * DAY_MS:
+        raise ValueError(
+            f'"{window[:20]}" is not a window; write a whole number and min, h or d, as in "7d", '
+            f"up to {MAX_DAYS}d"
+        )
+    return length
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+ColumnName = Annotated[str, Field(min_length=1)]
+Days = Annotated[float, Field(ge=0, le=MAX_DAYS)]
 
 
 class Text(_Section):
@@ -48,16 +62,23 @@ class Text(_Section):
 class Columns(_Section):
     """The roles that columns play. Columns without a role or a field are ignored."""
 
-    label: str
-    id: str | None = None
-    time: str | None = None
-    amount: str | None = None
-    label_at: str | None = None
-    typology: str | None = None
+    label: ColumnName
+    id: ColumnName | None = None
+    time: ColumnName | None = None
+    amount: ColumnName | None = None
+    label_at: ColumnName | None = None
+    typology: ColumnName | None = None
     time_unit: Literal["datetime", "seconds", "milliseconds"] = "datetime"
     time_origin: date = date(1970, 1, 1)
-    fraud_values: tuple[str, ...] = ("1",)
-    legitimate_values: tuple[str, ...] = ("0",)
+    fraud_values: tuple[str, ...] = Field(default=("1",), min_length=1)
+    legitimate_values: tuple[str, ...] = Field(default=("0",), min_length=1)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        both = set(self.fraud_values) & set(self.legitimate_values)
+        if both:
+            raise ValueError(f'"{min(both)}" is both a fraud value and a legitimate value')
+        return self
 
     @property
     def time_step_ms(self) -> int | None:
@@ -68,15 +89,15 @@ class Columns(_Section):
 class Entity(_Section):
     """Somebody or something with a history: a card, a customer, a merchant, a terminal."""
 
-    name: str
-    column: str
+    name: Annotated[str, Field(min_length=1)]
+    column: ColumnName
     label: Text
 
 
 class InputField(_Section):
     """One column that a person or a client supplies, with its rules and its words."""
 
-    column: str
+    column: ColumnName
     kind: Literal["number", "category", "boolean", "date"]
     label: Text
     help: Text | None = None
@@ -95,12 +116,44 @@ class InputField(_Section):
     def _coherent(self) -> Self:
         if self.kind == "category" and not self.levels and not self.open_levels:
             raise ValueError("a category needs levels, or open_levels = true")
+        for level in self.levels:
+            if not level or level != level.strip() or not fits(level):
+                raise ValueError(
+                    f'level "{level[:20]}" is not a printable text of 1 to {MAX_TEXT} characters without '
+                    "blanks around it"
+                )
+        if len(set(self.levels)) < len(self.levels):
+            raise ValueError("two levels are the same")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError("minimum is above maximum")
-        closed = self.kind == "category" and not self.open_levels
-        if closed and self.default is not None and str(self.default) not in self.levels:
-            raise ValueError(f'default "{self.default}" is not one of the levels')
+        if self.default is not None:
+            self._check_default(self.default)
         return self
+
+    def _check_default(self, default: float | bool | str) -> None:
+        """Refuse a default that the form would show and the rules would then refuse."""
+        if self.kind == "category":
+            if not self.open_levels and str(default) not in self.levels:
+                raise ValueError(f'default "{default}" is not one of the levels')
+        elif self.kind == "boolean":
+            if not isinstance(default, bool):
+                raise ValueError(f'default "{default}" is neither true nor false')
+        elif self.kind == "date":
+            try:
+                date.fromisoformat(str(default))
+            except ValueError:
+                raise ValueError(f'default "{default}" is not a date such as "1980-01-31"') from None
+        else:
+            self._check_number(default)
+
+    def _check_number(self, default: float | bool | str) -> None:
+        if isinstance(default, bool | str):
+            raise ValueError(f'default "{default}" is not a number')
+        if self.integer and not float(default).is_integer():
+            raise ValueError(f"default {default:g} is not a whole number")
+        below = self.minimum is not None and default < self.minimum
+        if below or (self.maximum is not None and default > self.maximum):
+            raise ValueError(f"default {default:g} lies outside minimum and maximum")
 
 
 AggregateFunction = Literal["count", "sum", "mean", "ratio", "fraud_rate", "n_frauds"]
@@ -143,7 +196,7 @@ class Features(_Section):
     """What the models see beyond the fields themselves."""
 
     calendar: tuple[Literal["hour", "weekday", "weekend", "night"], ...] = ()
-    label_delay_days: float = Field(default=7.0, ge=0)
+    label_delay_days: Days = 7.0
     position: tuple[str, str] | None = None
     distances: tuple[Distance, ...] = ()
     ages: tuple[Age, ...] = ()
@@ -163,10 +216,10 @@ class TimeEvaluation(_Section):
 
     kind: Literal["time"] = "time"
     test_start: date | None = None
-    train_days: float | None = None
-    calibration_days: float = Field(default=7.0, gt=0)
-    delay_days: float = Field(default=7.0, ge=0)
-    test_days: float | None = None
+    train_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
+    calibration_days: float = Field(default=7.0, gt=0, le=MAX_DAYS)
+    delay_days: Days = 7.0
+    test_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     calibration_fraction: float = Field(default=0.15, gt=0, lt=1)
     refit: bool = False
@@ -237,7 +290,7 @@ class Profile(_Section):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        _check_references(self)
+        check_references(self)
         return self
 
     @cached_property
@@ -269,50 +322,11 @@ class Profile(_Section):
         return int(datetime(origin.year, origin.month, origin.day, tzinfo=UTC).timestamp() * 1000)
 
 
-def _check_references(profile: Profile) -> None:
-    columns = [f.column for f in profile.fields]
-    repeated = {c for c in columns if columns.count(c) > 1}
-    if repeated:
-        raise ValueError(f'fields: column "{min(repeated)}" is declared twice')
-    roles = profile.columns
-    for role in ("label", "label_at", "typology", "id", "time"):
-        name = getattr(roles, role)
-        if name is not None and name in columns:
-            raise ValueError(f'columns.{role}: "{name}" is also a field; a field must be known when scoring')
-    numbers = {f.column for f in profile.fields if f.kind == "number"}
-    if roles.amount is not None and roles.amount not in numbers:
-        raise ValueError(f'columns.amount: "{roles.amount}" is not a number field')
-    known = set(profile.text_columns)
-    for aggregate in profile.features.history:
-        _check_aggregate(profile, aggregate, known)
-    positions = [p for d in profile.features.distances for p in (d.origin, d.destination)]
-    if profile.features.position is not None:
-        positions.append(profile.features.position)
-    for name in (column for pair in positions for column in pair):
-        if name not in numbers:
-            raise ValueError(f'features: position column "{name}" is not a number field')
-    dates = {f.column for f in profile.fields if f.kind == "date"}
-    for age in profile.features.ages:
-        if age.since not in dates:
-            raise ValueError(f'features.ages: "{age.since}" is not a date field')
-    if roles.time is None and (profile.features.calendar or profile.evaluation.kind == "time"):
-        raise ValueError("columns.time: calendar features and a time-ordered evaluation need a time column")
-    drop = getattr(profile.evaluation, "drop_compromised", None)
-    if drop is not None and drop not in {e.name for e in profile.entities}:
-        raise ValueError(f'evaluation.drop_compromised: "{drop}" is not an entity')
-
-
-def _check_aggregate(profile: Profile, aggregate: HistoryAggregate, known: set[str]) -> None:
-    if profile.columns.time is None:
-        raise ValueError("features.history: history needs columns.time")
-    for name in aggregate.by:
-        if name not in known:
-            raise ValueError(f'features.history: "{name}" is neither an entity nor a category field')
-    money = {"sum", "mean", "ratio"} & set(aggregate.functions)
-    if money and profile.columns.amount is None:
-        raise ValueError(f"features.history: {min(money)} needs columns.amount")
-    if {"km", "speed"} & set(aggregate.last) and profile.features.position is None:
-        raise ValueError("features.history: km and speed need features.position")
+_RULES = {
+    "extra_forbidden": "not a key of a profile; leave it out or check its spelling",
+    "missing": "missing, and a profile needs it",
+}
+"""Sentences for the commonest slips, by pydantic's name of the error."""
 
 
 def parse_profile(document: Mapping[str, Any], origin: str) -> Profile:
@@ -327,31 +341,53 @@ def parse_profile(document: Mapping[str, Any], origin: str) -> Profile:
         return Profile.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"] if part not in ("time", "stratified")) or "profile"
-        rule = str(first["msg"]).removeprefix("Value error, ")
-        raise ProfileError(f"{origin}: {key}: {rule}.", code="profile", field=key) from error
+        # Below `evaluation`, pydantic names the kind of plan too, which is no key of the file.
+        loc = [str(part) for part in first["loc"]]
+        key = ".".join(p for i, p in enumerate(loc) if i != 1 or loc[0] != "evaluation") or "profile"
+        rule = _RULES.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
+        raise ProfileError(f"{origin}: {key}: {rule.rstrip('.')}.", code="profile", field=key) from error
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """Return a shipped profile by name, or one read from a .toml path."""
+    """Return a shipped profile by name, or one read from a .toml path.
+
+    Raises
+    ------
+    ProfileError
+        There is no such profile, it is not TOML, or it breaks a rule.
+    """
     path = Path(name_or_path)
-    shipped = files("fraud.data") / "profiles"
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise ProfileError(f"{path}: there is no such profile file.", code="profile_missing")
-        text = path.read_text(encoding="utf-8")
+    if path.suffix != ".toml":
+        raw = _shipped(str(name_or_path))
+    elif not path.is_file():
+        raise ProfileError(f"{path}: there is no such profile file.", code="profile_missing")
+    elif path.stat().st_size > MAX_PROFILE_BYTES:
+        raise ProfileError(
+            f"{path}: larger than {MAX_PROFILE_BYTES:,} bytes, which no profile is; name a profile.",
+            code="profile_toml",
+        )
     else:
-        entry = shipped / f"{name_or_path}.toml"
-        if not entry.is_file():
-            names = sorted(Path(p.name).stem for p in shipped.iterdir() if p.name.endswith(".toml"))
-            raise ProfileError(
-                f'There is no profile "{name_or_path}"; shipped are {", ".join(names)}, '
-                "or name a .toml file.",
-                code="profile_missing",
-            )
-        text = entry.read_text(encoding="utf-8")
+        raw = path.read_bytes()
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{name_or_path}: not text in UTF-8; save it so.", code="profile_toml") from error
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{name_or_path}: not valid TOML: {error}.", code="profile_toml") from error
+    except RecursionError as error:
+        raise ProfileError(f"{name_or_path}: nested too deeply.", code="profile_toml") from error
     return parse_profile(document, str(name_or_path))
+
+
+def _shipped(name: str) -> bytes:
+    entries = {
+        Path(entry.name).stem: entry
+        for entry in (files("fraud.data") / "profiles").iterdir()
+        if entry.name.endswith(".toml")
+    }
+    if name not in entries:
+        raise ProfileError(
+            f'There is no profile "{name}"; shipped are {", ".join(sorted(entries))}, or name a .toml file.',
+            code="profile_missing",
+        )
+    return entries[name].read_bytes()
