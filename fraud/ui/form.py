@@ -163,8 +163,11 @@ class TransactionForm:
         elif field.kind == "boolean" and field.required:
             self._add(field.column, gr.Checkbox, words, bool, value=bool(field.default))
         elif field.kind == "date":
-            hint = "1980-01-31"
-            self._add(field.column, gr.Textbox, words, value=field.default, placeholder=hint, max_lines=1)
+
+            def dated(language: str) -> Mapping[str, Any]:
+                return words(language) | {"placeholder": text("date_help", language)}
+
+            self._add(field.column, gr.Textbox, dated, value=field.default, max_lines=1)
         else:
             self._draw_choice(field, words)
 

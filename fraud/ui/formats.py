@@ -16,6 +16,12 @@ def number(value: float, language: str, decimals: int | None = None) -> str:
     return text.translate(str.maketrans(",.", ".,")) if language.startswith("pt") else text
 
 
+def exact(value: float, language: str) -> str:
+    """Return a number with every decimal it was typed with, up to six."""
+    text = number(value, language, 6)
+    return text.rstrip("0").rstrip(".,") if abs(value) < 1e15 else f"{value:g}"
+
+
 def signed(value: float, language: str, decimals: int) -> str:
     """Return a number that always shows its sign."""
     text = number(value, language, decimals)
@@ -49,7 +55,7 @@ def duration(hours: float, language: str) -> str:
     """Return a length of time in the largest unit that leaves a number above one."""
     for limit, factor, unit in ((1 / 60, 3600, "s"), (1, 60, "min"), (48, 1, "h")):
         if hours < limit:
-            return f"{number(hours * factor, language, 0 if factor > 1 else 1)} {unit}"
+            return f"{number(hours * factor, language, 0 if factor > 1 else None)} {unit}"
     days = "dias" if language.startswith("pt") else "days"
     return f"{number(hours / 24, language, 0)} {days}"
 

@@ -75,7 +75,7 @@ def reason_text(profile: Profile, reason: Reason, language: str) -> str:
 def feature_writers(profile: Profile) -> Mapping[str, Writer]:
     """Return how to write every feature of a profile, by the name that the pipeline gives it."""
     writers: dict[str, Writer] = {
-        f.column: _field(f) for f in profile.fields if f.feature and f.kind != "date"
+        f.column: _field(f, profile.currency) for f in profile.fields if f.feature and f.kind != "date"
     }
     writers |= {name: _calendar(name) for name in profile.features.calendar}
     for distance in profile.features.distances:
@@ -99,7 +99,7 @@ def _plain(value: Value, language: str, decimals: int | None = None) -> str:
     return value if isinstance(value, str) else formats.number(value, language, decimals)
 
 
-def _field(field: InputField) -> Writer:
+def _field(field: InputField, currency: str) -> Writer:
     def write(value: Value, language: str) -> str:
         label = field.label.in_language(language)
         if value is None:
@@ -111,6 +111,8 @@ def _field(field: InputField) -> Writer:
             return f"{label}: {named.in_language(language) if named else value}"
         if field.kind == "category":
             return f"{label}: {_of(_UNSEEN, language)}"
+        if currency and field.unit == currency:
+            return f"{label}: {formats.money(value, currency, language)}"
         unit = "" if field.unit == "°" else " "
         return f"{label}: {formats.number(value, language)}{unit}{unit_name(field.unit, language)}".strip()
 

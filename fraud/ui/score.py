@@ -169,7 +169,7 @@ class ScoreTab:
         return updates | scored | {self._alert: ""}  # nothing typed yet, so nothing to complain about
 
     def _score_typed(self, language: str, *values: Any) -> dict[Any, Any]:
-        return self._score(self._form.read(values), language)
+        return self._press(None) | self._score(self._form.read(values), language)
 
     def _choose_entity(self, language: str, *values: Any) -> dict[Any, Any]:
         typed = self._form.read(values)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fraud.data.profile import Profile
 from fraud.errors import FraudError
-from fraud.ui.formats import number, pretty
+from fraud.ui.formats import exact, pretty
 
 LANGUAGES = ("en", "pt-BR")
 LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "pt-BR": "Português"}
@@ -306,6 +306,6 @@ def error_text(error: FraudError, profile: Profile, language: str) -> str:
 
 def _shown(value: object, language: str) -> str:
     try:
-        return number(float(str(value)), language) if not isinstance(value, bool) else str(value)
+        return exact(float(str(value)), language)
     except ValueError:
         return str(value)

@@ -5,7 +5,13 @@ from pathlib import Path
 import gradio as gr
 
 STYLESHEET = Path(__file__).with_name("style.css")
-HEAD = '<meta name="color-scheme" content="light dark">'
+HEAD = """<meta name="color-scheme" content="light dark">
+<script>
+// A dropdown's text is selected when it gets the focus, so that typing replaces it and finds.
+addEventListener("focusin", ({target}) => {
+  if (target.matches?.(".field .wrap-inner input")) requestAnimationFrame(() => target.select());
+});
+</script>"""
 _INK, _INK_DARK = "#1f2430", "#e8eaf0"
 _MUTED, _MUTED_DARK = "#565e6c", "#a5adbb"
 _PAPER, _PAPER_DARK = "#f5f6f8", "#12151b"

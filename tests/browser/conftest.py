@@ -1,0 +1,135 @@
+"""The real application in a process of its own, and a browser that may talk to nobody else."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def running_app(artifacts: Path, feedback: Path) -> Iterator[str]:
+    """Start app.py on a free loopback port, yield its address, stop it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "FRAUD_PORT": str(port),
+        "FRAUD_ARTIFACTS_DIR": str(artifacts),
+        "FRAUD_REGISTRY_DIR": str(feedback / "registry"),
+        "FRAUD_FEEDBACK_DIR": str(feedback),
+        "FRAUD_COMMIT_SECONDS": "0.5",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+    }
+    log = feedback / "app.log"
+    feedback.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        _await_answer(url, process, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 (loopback)
+                return
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
+    raise AssertionError(f"the application did not answer: {log.read_text()}")
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Start Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def app_url(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_app(small_bundle, tmp_path_factory.mktemp("feedback")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed")
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Return a function that gives one context for each set of options: its cache spares reloading."""
+    opened: dict[tuple[str, int, int], BrowserContext] = {}
+
+    def context(locale: str, width: int, height: int) -> BrowserContext:
+        key = (locale, width, height)
+        if key not in opened:
+            size = {"width": width, "height": height}
+            opened[key] = browser.new_context(locale=locale, viewport=size)  # type: ignore[arg-type]
+        return opened[key]
+
+    yield context
+    for one in opened.values():
+        one.close()
+
+
+@pytest.fixture
+def open_page(contexts: Callable[..., BrowserContext], app_url: str) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens the page; afterwards nothing may have gone wrong or outside."""
+    pages: list[Page] = []
+    complaints: list[str] = []
+    own = (app_url, app_url.replace("http", "ws", 1), "data:", "blob:")
+
+    def complain_about_outside(url: str) -> None:
+        if not url.startswith(own):
+            complaints.append(f"asked for {url}")
+
+    def complain_about_log(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(f"logged {message.text}")
+
+    def open_it(locale: str = "en-US", width: int = 1440, height: int = 900) -> Page:
+        page = contexts(locale, width, height).new_page()
+        pages.append(page)
+        page.on("request", lambda request: complain_about_outside(request.url))
+        page.on("websocket", lambda websocket: complain_about_outside(websocket.url))
+        page.on("pageerror", lambda error: complaints.append(f"raised {error}"))
+        page.on("console", complain_about_log)
+        page.goto(app_url)
+        page.wait_for_selector(".decision", timeout=30_000)
+        return page
+
+    yield open_it
+    for page in pages:
+        page.close()
+    assert complaints == []
