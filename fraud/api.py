@@ -1,9 +1,12 @@
 """The REST routes: convert, call one service method, present. Errors are RFC 9457 problem details."""
 
+import json
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
@@ -11,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +25,7 @@ from fraud.errors import (
     NotFound,
     RepositoryError,
     StorageError,
+    TableError,
     TransactionError,
 )
 from fraud.records import Prediction, Receipt
@@ -28,8 +33,10 @@ from fraud.service import CONSENT_VERSION, FraudService
 from fraud.serving.scorer import Explanation
 
 MAX_BODY_BYTES = 1_000_000
+MAX_BATCH_BYTES = 20_000_000
 _STATUS: tuple[tuple[type[FraudError], int], ...] = (
     (TransactionError, 422),
+    (TableError, 422),
     (FlagError, 422),
     (NotFound, 404),
     (StorageError, 503),
@@ -90,6 +97,24 @@ class PredictionAnswer(BaseModel):
     latency_ms: float
 
 
+class RejectedRow(BaseModel):
+    """A row that was not scored; rows count from 1, the header not counted."""
+
+    row: int
+    column: str
+    reason: str
+
+
+class BatchAnswer(BaseModel):
+    """The scored rows with both models' columns, and the rejected ones."""
+
+    model_version: str
+    n_scored: int
+    n_rejected: int
+    scored: list[dict[str, Any]]
+    rejected: list[RejectedRow]
+
+
 class FlagRequest(BaseModel):
     """A person's word on one prediction."""
 
@@ -121,7 +146,7 @@ def build_api(service: FraudService, lifespan: Lifespan, is_alive: Callable[[], 
         docs_url="/docs",
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, limits={"/v1/score/batch": MAX_BATCH_BYTES, "/v1/": MAX_BODY_BYTES})
     app.add_exception_handler(FraudError, _on_fraud_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -142,6 +167,14 @@ def _add_scoring(app: FastAPI, service: FraudService) -> None:
         prediction = service.score(request.transaction, request.history)
         explanations = service.explain(prediction) if request.explain else None
         return _prediction_answer(prediction, explanations)
+
+    @app.post("/v1/score/batch", openapi_extra=_CSV_BODY)
+    async def score_batch(http: Request) -> BatchAnswer:
+        """Score a CSV table (or Parquet, by its content type); rows that break a rule are listed apart."""
+        kind = http.headers.get("content-type", "").partition(";")[0].strip()
+        suffix = ".parquet" if kind == "application/vnd.apache.parquet" else ".csv"
+        body = await http.body()
+        return await run_in_threadpool(_score_batch, service, body, suffix)
 
     @app.get("/v1/profile")
     def profile() -> dict[str, Any]:
@@ -212,6 +245,32 @@ def _add_operations(app: FastAPI, service: FraudService, is_alive: Callable[[], 
 
 def _example(document: object) -> dict[str, Any]:
     return {"requestBody": {"content": {"application/json": {"example": document}}}}
+
+
+_CSV_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("text/csv", "application/vnd.apache.parquet")
+        },
+    }
+}
+
+
+def _score_batch(service: FraudService, body: bytes, suffix: str) -> BatchAnswer:
+    with tempfile.TemporaryDirectory(prefix="fraud-batch-") as directory:
+        path = Path(directory) / f"table{suffix}"  # the name that a message about the table shows
+        path.write_bytes(body)
+        result = service.score_file(path)
+    rows = json.loads(result.scored.to_json(orient="records", date_format="iso"))
+    return BatchAnswer(
+        model_version=result.model_version.version,
+        n_scored=len(rows),
+        n_rejected=len(result.rejected),
+        scored=rows,
+        rejected=[RejectedRow(row=r.row, column=r.column, reason=r.reason) for r in result.rejected],
+    )
 
 
 def _prediction_answer(
@@ -302,15 +361,17 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
 
 
 class BodyLimit:
-    """Refuses bodies of /v1 above a limit before they fill memory, whatever their headers claim."""
+    """Refuses bodies above their path's limit before they fill memory, whatever their headers claim."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
         self._app = app
-        self._limit = limit
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 413."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        path = scope.get("path", "") if scope["type"] == "http" else ""
+        limit = next((limit for prefix, limit in self._limits.items() if path.startswith(prefix)), None)
+        if limit is None:
             await self._app(scope, receive, send)
             return
         chunks: list[bytes] = []
@@ -318,8 +379,8 @@ class BodyLimit:
         async for chunk in _body(receive):
             chunks.append(chunk)
             size += len(chunk)
-            if size > self._limit:
-                detail = f"The body is larger than {self._limit:,} bytes; send fewer or smaller transactions."
+            if size > limit:
+                detail = f"The body is larger than {limit:,} bytes; send fewer or smaller transactions."
                 await _problem(413, detail, "too_large", [])(scope, receive, send)
                 return
         pending = [{"type": "http.request", "body": b"".join(chunks), "more_body": False}]

@@ -17,7 +17,7 @@ Every message is one sentence for a person: the field, the rule, what to do. `co
 page say the same in another language.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class FraudError(Exception):
@@ -47,7 +47,9 @@ class ProfileError(FraudError):
 
 
 class TableError(FraudError):
-    """A transactions table does not fit its profile."""
+    """A transactions table does not fit its profile; `rows` are the positions that break the same rule."""
+
+    rows: Sequence[int] = ()
 
 
 class TransactionError(FraudError):

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,7 @@ from fraud.feedback.store import FeedbackStore
 from fraud.ids import new_id
 from fraud.models.examples import to_record
 from fraud.records import Flag, Label, ModelVersion, Prediction, Receipt, Verdict
+from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
 from fraud.serving.scorer import Explanation, Scorer
 
@@ -113,6 +115,16 @@ class FraudService:
         )
         self._remember(prediction)
         return prediction
+
+    def score_file(self, path: Path) -> BatchResult:
+        """Return both models' answers for every row of a CSV or Parquet file, and the rows that got none.
+
+        Raises
+        ------
+        TableError
+            The file is no table, lacks a column, or holds not one row that fits the profile.
+        """
+        return score_file(self._scorer, path, self._clock())
 
     def explain(self, prediction: Prediction) -> dict[str, Explanation]:
         """Return both models' reasons for a prediction.

@@ -37,12 +37,14 @@ def refuse(column: str, rule: str, bad: NDArray[np.bool_], raw: "pd.Series[Any]"
         if bad.sum() > 1
         else "; correct or remove it"
     )
-    raise TableError(
+    error = TableError(
         f'Column "{column}", row {row + 1}: {shown} {rule}{others}.',
         code="bad_value",
         field=column,
         params={"row": row + 1, "rule": rule},
     )
+    error.rows = np.flatnonzero(bad).tolist()
+    raise error
 
 
 def unreadable(raw: "pd.Series[Any]") -> NDArray[np.bool_]:

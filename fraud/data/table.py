@@ -105,6 +105,10 @@ class Transactions:
         """Return the same transactions with other labels; an unknown one is known at no time."""
         return replace(self, labels=labels, known_at_ms=np.where(np.isnan(labels), NEVER_MS, known_at_ms))
 
+    def with_rows(self, rows: Integers) -> "Transactions":
+        """Return the same transactions as coming from other positions of a table."""
+        return replace(self, rows=rows)
+
     def times(self) -> Integers:
         """Return `time_ms`, for callers that have checked that the profile has a time column."""
         if self.time_ms is None:

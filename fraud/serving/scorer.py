@@ -37,7 +37,7 @@ class Scorer:
     ) -> None:
         self.bundle = bundle
         self.version = ModelVersion(bundle.version, revision, bundle.manifest_digest)
-        self._past = past
+        self.past = past
         self._history = history
 
     @classmethod
@@ -94,17 +94,17 @@ class Scorer:
     def past_of(self, entity: str) -> Transactions | None:
         """Return what the bundle knows of one main entity's past, ordered by time; None if nothing."""
         main = self.bundle.profile.main_entity
-        if self._past is None or main is None:
+        if self.past is None or main is None:
             return None
-        column = self._past.texts[main.column]
+        column = self.past.texts[main.column]
         if entity not in column.values:
             return None
-        return self._past.take(np.flatnonzero(column.codes == column.values.index(entity)))
+        return self.past.take(np.flatnonzero(column.codes == column.values.index(entity)))
 
     @property
     def history_ends_at_ms(self) -> int | None:
         """The time of the newest past transaction; None without history."""
-        return None if self._past is None else int(self._past.times()[-1])
+        return None if self.past is None else int(self.past.times()[-1])
 
     def _levels(self, transaction: Mapping[str, Any]) -> Mapping[str, str | None]:
         return {f.column: transaction[f.column] for f in self.bundle.profile.fields if f.kind == "category"}
