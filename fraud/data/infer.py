@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fraud.data.columns import FALSE_WORDS, MAX_NUMBER, MAX_TEXT, TIME_YEARS, TRUE_WORDS, fits, unreadable
 from fraud.data.profile import DAY_MS, Profile, parse_profile
+from fraud.data.table import END_OF_TIME_MS
 from fraud.errors import TableError
 
 MAX_LEVELS = 40
@@ -26,7 +28,8 @@ _FRAUD_WORDS = {
     "positive",
     "chargeback",
 }
-_BOOLEAN_WORDS = {"true", "false", "yes", "no", "y", "n", "t", "f", "sim", "não", "nao"}
+_BOOLEAN_WORDS = {word for word in TRUE_WORDS | FALSE_WORDS if word.isalpha()}
+_CALENDAR = ("hour", "weekday")
 
 
 def infer_profile(
@@ -43,23 +46,32 @@ def infer_profile(
         A named column is missing, the label has not exactly two values, or no column can be a field.
     """
     for column in (label, *([time] if time else []), *entities):
-        if column not in frame.columns:
-            raise TableError(f'Column "{column}" is not in the table.', code="column_missing", field=column)
+        _check_named(frame, column)
     notes: list[str] = []
+    label_values = _label_values(frame[label], label, notes)
     fields, dates, identifier = _fields(frame, {label, time, *entities}, time is not None, notes)
     if not fields:
         raise TableError("No column is left that a model could learn from.", code="no_fields")
     amount = next(
         (f["column"] for f in fields if f["kind"] == "number" and _AMOUNT.search(f["column"])), None
     )
-    columns = {"label": label, **_label_values(frame[label], label)}
+    columns = {"label": label, **label_values}
     columns |= {} if identifier is None else {"id": identifier}
     columns |= {} if amount is None else {"amount": amount}
-    delay = 0.0
+    delay, costs = 0.0, {"review": 5.0, "friction": 25.0, "fraud_fee": 15.0}
     if time is not None:
         time_columns, span_days = _time(frame[time], time)
         columns |= time_columns
+        if span_days < 1 / 24:
+            raise TableError(
+                f'Column "{time}" spans less than an hour, too little to train on what came before; '
+                "name another column as --time, or none.",
+                code="bad_value",
+                field=time,
+            )
         delay = float(round(min(7.0, span_days * 0.05), 2))
+        # Judged on as many cards a day as reviewers could look at: a hundred, or a twentieth where few pay.
+        costs["precision_at"] = int(np.clip(len(frame) / max(span_days, 1.0) / 20, 5, 100))
         notes.append(f"{span_days:.1f} days of data; a label delay of {delay:g} days is assumed: correct it.")
     document: dict[str, Any] = {
         "name": re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")[:40] or "table",
@@ -68,9 +80,9 @@ def infer_profile(
         "columns": columns,
         "entities": [{"name": e, "column": e, "label": {"en": e}} for e in entities],
         "fields": fields,
-        "features": _features(time, entities, amount, delay, dates),
+        "features": _features(time, entities, amount, delay, dates, {f["column"] for f in fields}),
         "evaluation": _evaluation(time, delay, notes),
-        "costs": {"review": 5.0, "friction": 25.0, "fraud_fee": 15.0},
+        "costs": costs,
         "models": {
             "random_forest": {"n_estimators": 200, "min_samples_leaf": 3},
             "xgboost": {"n_estimators": 400, "learning_rate": 0.05, "max_depth": 5},
@@ -83,6 +95,20 @@ def infer_profile(
     return document, notes
 
 
+def _check_named(frame: pd.DataFrame, column: str) -> None:
+    n_columns = int((frame.columns == column).sum())
+    if n_columns == 0:
+        present = ", ".join([f'"{c}"' for c in frame.columns[:12]] + ["..."] * (len(frame.columns) > 12))
+        raise TableError(
+            f'Column "{column}" is not in the table; it has {present}.',
+            code="column_missing",
+            field=column,
+        )
+    if n_columns > 1 or unreadable(frame[column]).any():
+        rule = "is there more than once" if n_columns > 1 else "holds lists, objects, bytes or durations"
+        raise TableError(f'Column "{column}" {rule}; correct the table.', code="bad_value", field=column)
+
+
 def _fields(
     frame: pd.DataFrame, taken: set[str | None], has_time: bool, notes: list[str]
 ) -> tuple[list[dict[str, Any]], list[str], str | None]:
@@ -91,6 +117,9 @@ def _fields(
     identifier: str | None = None
     for column in frame.columns:
         if column in taken:
+            continue
+        if (frame.columns == column).sum() > 1 or not str(column) or unreadable(frame[column]).any():
+            notes.append(f'"{column}" has no name of its own, or no readable cells, and was left out.')
             continue
         field = _field(frame[column], str(column), notes)
         if field is None:
@@ -108,11 +137,13 @@ def _fields(
 
 def _field(raw: "pd.Series[Any]", column: str, notes: list[str]) -> dict[str, Any] | None:
     present = raw.dropna()
+    if pd.api.types.is_string_dtype(present) or present.dtype == object:
+        present = present[present.astype(str).str.strip() != ""]  # a blank cell is a missing one
     n_distinct = present.nunique()
     if n_distinct < 2:
         notes.append(f'"{column}" is constant or empty, and was left out.')
         return None
-    base = {"column": column, "label": {"en": column}, "required": not bool(raw.isna().any())}
+    base = {"column": column, "label": {"en": column.strip()}, "required": len(present) == len(raw)}
     if pd.api.types.is_datetime64_any_dtype(raw):
         return base | {"kind": "date"}
     texts = present.astype(str).str.strip()
@@ -131,6 +162,11 @@ def _field(raw: "pd.Series[Any]", column: str, notes: list[str]) -> dict[str, An
     if n_distinct > MAX_OPEN_LEVELS:
         notes.append(f'"{column}" has {n_distinct:,} texts; name it as --entity, or it stays left out.')
         return None
+    if not all(map(fits, texts.unique())):
+        notes.append(
+            f'"{column}" holds texts of over {MAX_TEXT} characters, or unprintable ones, and was left out.'
+        )
+        return None
     levels = texts.value_counts()
     if n_distinct > MAX_LEVELS:
         return base | {"kind": "category", "open_levels": True, "default": str(levels.index[0])}
@@ -138,39 +174,52 @@ def _field(raw: "pd.Series[Any]", column: str, notes: list[str]) -> dict[str, An
 
 
 def _number_field(values: Any, base: dict[str, Any], notes: list[str]) -> dict[str, Any] | None:
-    whole = bool(np.all(values == np.round(values)))
-    if whole and len(np.unique(values)) > 0.95 * len(values) and len(values) > 50:
-        notes.append(f'"{base["column"]}" is different in almost every row, like an identifier; left out.')
-        return None
     if not np.isfinite(values).all():
         raise TableError(
             f'Column "{base["column"]}" holds infinite numbers; replace them with empty cells.',
             code="bad_value",
             field=base["column"],
         )
+    if np.abs(values).max() > MAX_NUMBER:
+        notes.append(f'"{base["column"]}" holds numbers beyond {MAX_NUMBER:g}, and was left out.')
+        return None
+    whole = bool(np.all(values == np.round(values)))
+    if whole and len(np.unique(values)) > 0.95 * len(values) and len(values) > 50:
+        notes.append(f'"{base["column"]}" is different in almost every row, like an identifier; left out.')
+        return None
     low, high = float(values.min()), float(values.max())
     if whole and (low, high) == (0.0, 1.0):
         return base | {"kind": "boolean", "default": False}
     spread = high - low
     minimum = 0.0 if low >= 0 else low - spread
     middle = float(np.median(values))
-    bounds = {"minimum": minimum, "maximum": high + 9 * max(abs(high), spread), "integer": whole}
-    return base | {"kind": "number", "default": int(middle) if whole else round(middle, 4)} | bounds
+    maximum = min(MAX_NUMBER, high + 9 * max(abs(high), spread))
+    default = int(middle) if whole else float(f"{middle:.4g}")
+    bounds = {"minimum": max(-MAX_NUMBER, minimum), "maximum": maximum, "integer": whole}
+    return base | {"kind": "number", "default": default} | bounds
 
 
-def _label_values(raw: "pd.Series[Any]", label: str) -> dict[str, Any]:
-    counts = raw.dropna().map(_text).value_counts()
+def _label_values(raw: "pd.Series[Any]", label: str, notes: list[str]) -> dict[str, Any]:
+    texts = raw.dropna().map(_text)
+    counts = texts[texts != ""].value_counts()
     if len(counts) != 2:
         shown = ", ".join(map(str, counts.index[:5])) or "none"
         raise TableError(
-            f'Column "{label}" must have exactly two values to be a label, and has {len(counts)} ({shown}).',
+            f'Column "{label}" must have exactly two values to be a label, and has {len(counts)} ({shown}); '
+            "name another column or correct it, and leave unknown labels empty.",
             code="label",
             field=label,
         )
-    named = [value for value in counts.index if str(value).lower() in _FRAUD_WORDS]
-    fraud = named[0] if len(named) == 1 else counts.index[-1]
-    honest = next(value for value in counts.index if value != fraud)
-    return {"fraud_values": [str(fraud)], "legitimate_values": [str(honest)]}
+    common, rare = map(str, counts.index)
+    named = [value for value in (common, rare) if value.lower() in _FRAUD_WORDS]
+    # "1" against "2" is a numbering, not a truth value: there, as without a word, frauds are the rarer.
+    numbering = named == [common] and common.isdigit() and rare not in ("0", "-1")
+    fraud, honest = (common, rare) if named == [common] and not numbering else (rare, common)
+    share = counts[fraud] / counts.sum()
+    notes.append(
+        f'"{label}" = "{fraud}" is taken for fraud ({share:.2%} of the labelled rows); correct it if not.'
+    )
+    return {"fraud_values": [fraud], "legitimate_values": [honest]}
 
 
 def _text(value: object) -> str:
@@ -181,6 +230,14 @@ def _time(raw: "pd.Series[Any]", name: str) -> tuple[dict[str, Any], float]:
     numbers = pd.to_numeric(raw, errors="coerce")
     if not pd.api.types.is_datetime64_any_dtype(raw) and not numbers.isna().any():
         unit, step = ("milliseconds", 1) if numbers.max() > 1e11 else ("seconds", 1000)
+        if numbers.min() < 0 or numbers.max() * step >= END_OF_TIME_MS:
+            raise TableError(
+                f'Column "{name}" counts neither seconds nor milliseconds since 1970 (up to '
+                f"{numbers.max():g}); give times from {TIME_YEARS[0]} to {TIME_YEARS[1]}, or texts such as "
+                "2026-01-31T08:30:00.",
+                code="bad_value",
+                field=name,
+            )
         span = float(numbers.max() - numbers.min()) * step / DAY_MS
         return {"time": name, "time_unit": unit}, span
     moments = pd.to_datetime(
@@ -198,7 +255,12 @@ def _time(raw: "pd.Series[Any]", name: str) -> tuple[dict[str, Any], float]:
 
 
 def _features(
-    time: str | None, entities: Sequence[str], amount: str | None, delay: float, dates: Sequence[str]
+    time: str | None,
+    entities: Sequence[str],
+    amount: str | None,
+    delay: float,
+    dates: Sequence[str],
+    taken: set[str],
 ) -> dict[str, Any]:
     if time is None:
         return {}
@@ -209,7 +271,7 @@ def _features(
     ]
     history += [{"by": [e], "windows": ["30d"], "functions": ["fraud_rate"]} for e in entities]
     return {
-        "calendar": ["hour", "weekday"],
+        "calendar": [name for name in _CALENDAR if name not in taken],
         "label_delay_days": delay,
         "history": history,
         "ages": [{"name": f"years since {column}", "since": column} for column in dates],

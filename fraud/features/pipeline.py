@@ -41,6 +41,12 @@ class FeaturePipeline:
                 "or drop one of them.",
                 code="profile",
             )
+        if not pipeline.names:
+            raise ProfileError(
+                f'The profile "{profile.name}" yields no feature that a model could learn from; '
+                "set feature = true on a field, or declare [features].",
+                code="profile",
+            )
         return pipeline
 
     @property

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fraud.data.profile import ModelSettings, Profile
 from fraud.data.table import transactions_from_frame
+from fraud.errors import ProfileError
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.calibration import BetaCalibration
@@ -70,10 +71,16 @@ class Fitted:
 def fit_random_forest(rows: TrainingRows, settings: ModelSettings, seed: int) -> Fitted:
     """Return a fitted RandomForestClassifier."""
     from sklearn.ensemble import RandomForestClassifier
+    from sklearn.utils._param_validation import InvalidParameterError
 
     parameters = dict(SOUND_FOREST) | dict(settings.random_forest)
-    forest = RandomForestClassifier(**parameters, random_state=seed, n_jobs=os.cpu_count())
-    forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
+    _check_names("random_forest", parameters, RandomForestClassifier().get_params())
+    parameters |= {"random_state": seed, "n_jobs": os.cpu_count()}
+    try:
+        forest = RandomForestClassifier(**parameters)
+        forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
+    except InvalidParameterError as error:
+        raise _refused("random_forest", error) from error
     forest.n_jobs = 1  # a loaded model must not take every core of a prediction node
     return Fitted(forest)
 
@@ -83,18 +90,22 @@ def fit_xgboost(
 ) -> Fitted:
     """Return a fitted XGBClassifier, stopped early by log loss on `validation` where there is one."""
     from xgboost import XGBClassifier
+    from xgboost.core import XGBoostError
 
     parameters = dict(SOUND_BOOSTING) | dict(settings.xgboost)
+    _check_names("xgboost", parameters, XGBClassifier().get_params())
     parameters |= {"tree_method": "hist", "random_state": seed, "n_jobs": os.cpu_count()}
-    if validation is None:
+    pairs = None
+    if validation is not None:
+        parameters |= {"eval_metric": ["aucpr", "logloss"], "early_stopping_rounds": EARLY_STOPPING_ROUNDS}
+        pairs = [(rows.features, rows.labels), (validation.features, validation.labels)]
+    try:
         booster = XGBClassifier(**parameters)
-        booster.fit(rows.features, rows.labels, sample_weight=rows.weights, verbose=False)
+        booster.fit(rows.features, rows.labels, sample_weight=rows.weights, eval_set=pairs, verbose=False)
+    except XGBoostError as error:
+        raise _refused("xgboost", error) from error
+    if pairs is None:
         return Fitted(booster)
-    booster = XGBClassifier(
-        **parameters, eval_metric=["aucpr", "logloss"], early_stopping_rounds=EARLY_STOPPING_ROUNDS
-    )
-    pairs = [(rows.features, rows.labels), (validation.features, validation.labels)]
-    booster.fit(rows.features, rows.labels, sample_weight=rows.weights, eval_set=pairs, verbose=False)
     history = booster.evals_result()
     curves = {
         f"{part}_{metric}": [float(v) for v in history[key][metric]]
@@ -102,6 +113,22 @@ def fit_xgboost(
         for metric in ("aucpr", "logloss")
     }
     return Fitted(booster, curves, int(booster.best_iteration))
+
+
+def _check_names(model: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise ProfileError(
+            f'models.{model}: "{unknown[0]}" is not a parameter of this model; check its spelling.',
+            code="profile",
+            field=f"models.{model}.{unknown[0]}",
+        )
+
+
+def _refused(model: str, error: Exception) -> ProfileError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[0].rstrip(".") if lines else type(error).__name__
+    return ProfileError(f"models.{model}: {reason}; correct it.", code="profile", field=f"models.{model}")
 
 
 class FraudClassifier:

@@ -16,6 +16,7 @@ N_ENTITIES = 60
 REACH_DAYS = 15
 """Examples lie within this many days of the table's end, and the shipped history covers their windows."""
 _PER_KIND = 200
+UNKNOWN = "unknown"
 
 
 def choose_examples(training: Training) -> dict[str, Any]:
@@ -27,10 +28,10 @@ def choose_examples(training: Training) -> dict[str, Any]:
     the easiest nor the hardest.
     """
     transactions, profile = training.transactions, training.profile
-    pool = _pool(training)
-    part = transactions.take(pool)
-    scores = _mean_scores(training, part)
+    part = transactions.take(_pool(training))
     kinds = _kinds(part)
+    part, kinds = part.take(np.flatnonzero(kinds != UNKNOWN)), kinds[kinds != UNKNOWN]
+    scores = _mean_scores(training, part)
     examples = []
     for kind in sorted(set(kinds.tolist()), key=lambda k: (k != "legitimate", k)):
         rows = np.flatnonzero(kinds == kind)
@@ -77,7 +78,8 @@ def _pool(training: Training) -> Rows:
         return split.test
     time = transactions.times()
     earliest = time[-1] - REACH_DAYS * DAY_MS if training.profile.features.history else 0
-    after = np.flatnonzero(time > time[split.test[-1]])
+    named = ~np.isnan(transactions.labels) | (transactions.typology is not None)
+    after = np.flatnonzero((time > time[split.test[-1]]) & named)
     pool = after if len(after) >= _PER_KIND else split.test
     recent = pool[time[pool] >= earliest]
     return recent if len(recent) >= _PER_KIND else pool
@@ -92,9 +94,11 @@ def _mean_scores(training: Training, part: Transactions) -> NDArray[np.float64]:
 
 
 def _kinds(part: Transactions) -> NDArray[np.object_]:
-    """Return each row's typology, or "fraud" where none is known, or "legitimate"."""
+    """Return each row's typology, or what its label says; without either it is unknown, not legitimate."""
     if part.typology is None:
-        return np.where(part.labels == 1, "fraud", "legitimate").astype(object)
+        labels = part.labels
+        kinds = [np.isnan(labels), labels == 1]
+        return np.select(kinds, [UNKNOWN, "fraud"], "legitimate").astype(object)
     nothing = {"none", "0", "nan", "None", ""}
     return np.array([t if t not in nothing else "legitimate" for t in part.typology], dtype=object)
 

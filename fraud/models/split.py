@@ -11,6 +11,8 @@ from fraud.data.table import NEVER_MS, Transactions
 from fraud.errors import TableError
 
 Rows = NDArray[np.intp]
+MIN_PER_CLASS = 10
+"""Fewer frauds, or fewer legitimate rows, say nothing: neither to a model nor in a test."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def split(transactions: Transactions, profile: Profile, seed: int) -> Split:
     TableError
         A part has no frauds or no legitimate rows; the message says which, and what to change.
     """
+    _check_enough(transactions.labels, profile)
     plan = profile.evaluation
     if isinstance(plan, StratifiedEvaluation):
         result = _stratified(transactions, plan, seed)
@@ -46,7 +49,9 @@ def split(transactions: Transactions, profile: Profile, seed: int) -> Split:
     else:
         result = _by_fractions(transactions, plan)
     for name in ("train", "calibration", "test"):
-        labels = labels_as_of(transactions, None)[getattr(result, name)]
+        # What models learn from is what was known when the test began; what they are judged by, the truth.
+        as_of = None if name == "test" else result.as_of_ms
+        labels = labels_as_of(transactions, as_of)[getattr(result, name)]
         for value, word in ((1.0, "frauds"), (0.0, "legitimate transactions")):
             if not (labels == value).any():
                 raise TableError(
@@ -55,6 +60,17 @@ def split(transactions: Transactions, profile: Profile, seed: int) -> Split:
                     code="empty_part",
                 )
     return result
+
+
+def _check_enough(labels: NDArray[np.float64], profile: Profile) -> None:
+    for value, word in ((1.0, "frauds"), (0.0, "legitimate transactions")):
+        n = int((labels == value).sum())
+        if n < MIN_PER_CLASS:
+            raise TableError(
+                f'The table holds {n} {word} by the labels of the profile "{profile.name}", and training '
+                f"and testing needs {MIN_PER_CLASS} at least; bring more data.",
+                code="too_few",
+            )
 
 
 def labels_as_of(transactions: Transactions, as_of_ms: int | None) -> NDArray[np.float64]:
@@ -108,18 +124,22 @@ def _stratified(transactions: Transactions, plan: StratifiedEvaluation, seed: in
 
     rows = np.flatnonzero(~np.isnan(transactions.labels))
     labels = transactions.labels[rows]
-    if min(np.bincount(labels.astype(int), minlength=2)) < 10:
-        raise TableError(
-            "The table holds fewer than 10 frauds or 10 legitimate rows; too few to train and test on.",
-            code="empty_part",
+    try:
+        before, test = train_test_split(
+            rows, test_size=plan.test_fraction, stratify=labels, random_state=seed
         )
-    before, test = train_test_split(rows, test_size=plan.test_fraction, stratify=labels, random_state=seed)
-    train, calibration = train_test_split(
-        before,
-        test_size=plan.calibration_fraction,
-        stratify=transactions.labels[before],
-        random_state=seed,
-    )
+        train, calibration = train_test_split(
+            before,
+            test_size=plan.calibration_fraction,
+            stratify=transactions.labels[before],
+            random_state=seed,
+        )
+    except ValueError as error:  # a part would have fewer rows than there are classes
+        raise TableError(
+            f"The table has too few labelled rows ({len(rows):,}) for the fractions in [evaluation]; "
+            "raise them or bring more data.",
+            code="empty_part",
+        ) from error
     note = "Random split: the table has no time column, so these figures are optimistic about the future."
     return Split(np.sort(train), np.sort(calibration), np.sort(test), as_of_ms=None, note=note)
 
