@@ -72,9 +72,9 @@ def answer_html(score: Score, language: str) -> str:
         f'<p class="probability"><b>{formats.probability(score.fraud_probability, language)}</b> '
         f"<span>{text('fraud_probability', language).lower()}</span></p>"
         + _scale_html(score, language)
-        + f'<h4>{text("why", language)}<span class="legend"><i class="against"></i>'
+        + f'<div class="why"><h4>{text("why", language)}</h4><span class="legend"><i class="against"></i>'
         f'{text("towards_legitimate", language)} <i style="background:{MODEL_COLOURS[score.model]}"></i>'
-        f"{text('towards_fraud', language)}</span></h4>"
+        f"{text('towards_fraud', language)}</span></div>"
     )
 
 

@@ -86,7 +86,7 @@ class TransactionForm:
         fields = [f for f in profile.fields if main is None or f.column != main.column]
         shown, folded = [f for f in fields if f.feature], [f for f in fields if not f.feature]
         n_numbers = sum(f.kind == "number" for f in shown)
-        with gr.Column(elem_classes=["fields", "compact"] if n_numbers > _MANY_NUMBERS else ["fields"]):
+        with gr.Column(elem_classes=["fields", "dense"] if n_numbers > _MANY_NUMBERS else ["fields"]):
             if main is not None:
                 self._draw_main_entity(main, entities)
             if profile.columns.time is not None:

@@ -47,8 +47,8 @@ def percentage(value: float, language: str) -> str:
 
 
 def money(value: float, currency: str, language: str) -> str:
-    """Return an amount with two decimals and its currency's code."""
-    return f"{number(value, language, 2)} {currency}".strip()
+    """Return an amount with two decimals and its currency's code, never parted at a line's end."""
+    return f"{number(value, language, 2)}\u00a0{currency}".strip()
 
 
 def duration(hours: float, language: str) -> str:

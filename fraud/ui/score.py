@@ -148,10 +148,9 @@ class ScoreTab:
         """Return the updates that say the tab's present state in another language."""
         updates = self._flag.in_language(language, *flag_state) | {self._alert: ""}
         try:
-            prediction = self._service.prediction(prediction_id)
-        except NotFound:
+            return updates | self._present(self._service.prediction(prediction_id), language)
+        except NotFound:  # nothing scored yet, or by a version that no longer serves
             return updates
-        return updates | self._present(prediction, language)
 
     def show_example(self, number: int, language: str) -> dict[Any, Any]:
         """Return the updates that fill in an example and score it."""

@@ -270,6 +270,8 @@ def choose_language(accept_language: str) -> str:
 def kind_name(kind: str, language: str) -> str:
     """Return an example's kind for people; one that nobody named here is shown as words."""
     key = f"kind_{kind}"
+    if kind.isdigit():
+        return f"{text('kind_fraud', language)} {kind}"
     return text(key, language) if key in TEXTS else pretty(kind)
 
 

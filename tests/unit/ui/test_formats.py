@@ -12,8 +12,8 @@ def test_a_probability_never_claims_certainty(value: float, shown: str) -> None:
 
 
 def test_portuguese_swaps_the_separators() -> None:
-    assert formats.money(1031.5, "EUR", "pt-BR") == "1.031,50 EUR"
-    assert formats.money(1031.5, "EUR", "en") == "1,031.50 EUR"
+    assert formats.money(1031.5, "EUR", "pt-BR") == "1.031,50\u00a0EUR"
+    assert formats.money(1031.5, "EUR", "en") == "1,031.50\u00a0EUR"
 
 
 def test_a_zero_has_no_minus() -> None:

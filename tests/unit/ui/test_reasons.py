@@ -42,7 +42,7 @@ def test_distances_speeds_rates_and_gaps_carry_their_units() -> None:
     assert said("card_id_speed_since_last", 880.0).endswith("880 km/h")
     assert said("merchant_id_fraud_rate_7d", 0.021).endswith("2.1%")
     assert said("card_id_hours_since_last", 0.5).endswith("30 min")
-    assert said("merchant_id_mean_7d", 12.5, "pt-BR").endswith("12,50 EUR")
+    assert said("merchant_id_mean_7d", 12.5, "pt-BR").endswith("12,50\u00a0EUR")
 
 
 def test_levels_are_shown_by_their_names() -> None:
