@@ -34,7 +34,7 @@ def window_ms(window: str) -> int:
     length = int(match[1]) * _MS[match[2]] if match else 0
     if not 0 < length <= MAX_DAYS * DAY_MS:
         raise ValueError(
-            f'"{window[:20]}" is not a window; write a whole number and min, h or d, as in "7d", '
+            f'{window[:20]!r} is not a window; write a whole number and min, h or d, as in "7d", '
             f"up to {MAX_DAYS}d"
         )
     return length
