@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from fraud.service import FraudService
+from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.language import Localised
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
@@ -22,6 +23,7 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
         "theme": page_theme(),
         "css_paths": [STYLESHEET],
         "head": HEAD,
+        "max_file_size": MAX_FILE,
         "footer_links": [],
         "run_history": False,
         "enable_monitoring": False,
@@ -35,7 +37,9 @@ def build_blocks(service: FraudService) -> gr.Blocks:
     """Return the page over a service; its form follows the profile of the model that serves now."""
     localised = Localised()
     page: gr.Blocks
-    with gr.Blocks(title=text("title", "en"), analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(
+        title=text("title", "en"), analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
+    ) as page:
         with gr.Row(elem_classes=["masthead"]):
             localised.make(gr.HTML, lambda language: {"value": _masthead(service, language)})
             language = localised.make(
@@ -48,7 +52,11 @@ def build_blocks(service: FraudService) -> gr.Blocks:
                 elem_id="language",
                 interactive=True,
             )
-        tab = ScoreTab(service, localised, language)
+        with gr.Tabs(elem_id="tabs"):
+            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
+                tab = ScoreTab(service, localised, language)
+            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
+                BatchTab(service, localised, language)
         _wire(page, localised, language, tab)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page

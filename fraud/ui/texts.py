@@ -146,7 +146,41 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Committed to the feedback dataset at revision {revision}",
         "Gravado no conjunto de dados na revisão {revision}",
     ),
+    # A whole table
+    "tab_score": ("One transaction", "Uma transação"),
+    "tab_batch": ("A table", "Uma tabela"),
+    "decision": ("decision", "decisão"),
+    "batch_title": ("Score a whole table", "Pontuar uma tabela inteira"),
+    "batch_lead": (
+        "A CSV or Parquet file of at most 20 MB with the columns {columns}. Each row sees the earlier rows "
+        "of its file. Nothing of the file is kept.",
+        "Um arquivo CSV ou Parquet de no máximo 20 MB com as colunas {columns}. Cada linha vê as linhas "
+        "anteriores do arquivo. Nada do arquivo é guardado.",
+    ),
+    "batch_sample": ("Download a sample file", "Baixar um arquivo de exemplo"),
+    "batch_file": ("Table to score", "Tabela a pontuar"),
+    "batch_download": ("Download all scored rows (CSV)", "Baixar todas as linhas pontuadas (CSV)"),
+    "batch_summary": (
+        "<b>{scored} rows scored, {refused} refused.</b> Random Forest raises {first} alerts, XGBoost "
+        "{second}; they differ on {differ} rows. Below, the {shown} rows of highest risk.",
+        "<b>{scored} linhas pontuadas, {refused} recusadas.</b> Random Forest dá {first} alertas, XGBoost "
+        "{second}; diferem em {differ} linhas. Abaixo, as {shown} linhas de maior risco.",
+    ),
+    "batch_row": ("Row", "Linha"),
+    "batch_column": ("Column", "Coluna"),
+    "batch_reason": ("Why it was refused", "Por que foi recusada"),
     # Errors, by code
+    "error_empty": ("The table has no rows.", "A tabela não tem linhas."),
+    "error_column_missing": (
+        'Column "{field}" is missing; the table needs it.',
+        'Falta a coluna "{field}", e a tabela precisa dela.',
+    ),
+    "error_file": (
+        "This is not a readable CSV or Parquet table: separate columns by commas, save it in UTF-8, and give "
+        "every column a name of its own.",
+        "Isto não é uma tabela CSV ou Parquet legível: separe as colunas por vírgulas, salve em UTF-8 e dê a "
+        "cada coluna um nome próprio.",
+    ),
     "error_no_consent": (
         "Your answer can only be kept with your consent; tick the consent box and send it again.",
         "Sua resposta só pode ser guardada com o seu consentimento; marque a caixa e envie de novo.",
@@ -302,7 +336,7 @@ def error_text(error: FraudError, profile: Profile, language: str) -> str:
         field = column_label(profile, error.field or "", language)
         return text(f"problem_{error.code}", language, **(params | {"field": field}))
     if f"error_{error.code}" in TEXTS:
-        return text(f"error_{error.code}", language, **params)
+        return text(f"error_{error.code}", language, **(params | {"field": error.field}))
     return error.message
 
 
