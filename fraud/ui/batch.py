@@ -37,6 +37,8 @@ class BatchTab:
                 lambda chosen: {"label": text("batch_sample", chosen)},
                 value=self._sample_file(),
                 size="sm",
+                scale=0,
+                min_width=240,
                 elem_id="batch-sample",
             )
         self._file = make(
