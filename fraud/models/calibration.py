@@ -5,9 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 
 F64 = NDArray[np.float64]
 _EPSILON = 1e-7
+LARGEST = 1 - 1e-9
+"""No fraud is certain; and a cut-off just above the highest probability is still a probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class BetaCalibration:
         """Return calibrated probabilities for raw scores in [0, 1], float64 [n]."""
         s = np.clip(score, _EPSILON, 1 - _EPSILON)
         logit = self.a * np.log(s) - self.b * np.log1p(-s) + self.c
-        return np.asarray(1.0 / (1.0 + np.exp(-logit)), np.float64)
+        return np.asarray(np.minimum(expit(logit), LARGEST), np.float64)
 
 
 def fit_beta(score: F64, label: F64) -> BetaCalibration:
@@ -37,7 +40,7 @@ def fit_beta(score: F64, label: F64) -> BetaCalibration:
 
     def loss(theta: F64) -> tuple[float, F64]:
         logit = design @ theta
-        probability = 1.0 / (1.0 + np.exp(-logit))
+        probability = expit(logit)
         value = float(np.mean(np.logaddexp(0.0, logit) - label * logit))
         return value, design.T @ (probability - label) / len(label)
 

@@ -32,6 +32,7 @@ def choose_thresholds(
         days = max(1.0, float(time_ms.max() - time_ms.min()) / DAY_MS)
         capacity = int(costs.alerts_per_day * days)
         if capacity < len(probability):
-            review = max(review, float(np.partition(probability, -capacity - 1)[-capacity - 1]) * (1 + 1e-9))
+            first_over = float(np.partition(probability, -capacity - 1)[-capacity - 1])
+            review = max(review, min(1.0, first_over * (1 + 1e-9)))
     decline = max(1.0 - costs.review / costs.friction, review)
     return Thresholds(review=float(review), decline=float(decline))
