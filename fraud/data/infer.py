@@ -145,20 +145,19 @@ def _field(raw: "pd.Series[Any]", column: str, notes: list[str]) -> dict[str, An
         return None
     base = {"column": column, "label": {"en": column.strip()}, "required": len(present) == len(raw)}
     if pd.api.types.is_datetime64_any_dtype(raw):
-        return base | {"kind": "date"}
+        return _date_field(present, base)
     texts = present.astype(str).str.strip()
     if pd.api.types.is_bool_dtype(raw) or set(texts.str.lower().unique()) <= _BOOLEAN_WORDS:
         return base | {"kind": "boolean", "default": False}
     numbers = pd.to_numeric(present, errors="coerce")
     if not numbers.isna().any():
         return _number_field(numbers.to_numpy(np.float64), base, notes)
+    moments = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
+    if not moments.isna().any():
+        return _date_field(moments, base)
     if n_distinct > 0.5 * len(present) and n_distinct > MAX_LEVELS:
-        if not pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True).isna().any():
-            return base | {"kind": "date"}
         notes.append(f'"{column}" looks like an identifier ({n_distinct:,} values), and was left out.')
         return None
-    if not pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True).isna().any():
-        return base | {"kind": "date"}
     if n_distinct > MAX_OPEN_LEVELS:
         notes.append(f'"{column}" has {n_distinct:,} texts; name it as --entity, or it stays left out.')
         return None
@@ -171,6 +170,11 @@ def _field(raw: "pd.Series[Any]", column: str, notes: list[str]) -> dict[str, An
     if n_distinct > MAX_LEVELS:
         return base | {"kind": "category", "open_levels": True, "default": str(levels.index[0])}
     return base | {"kind": "category", "levels": sorted(levels.index), "default": str(levels.index[0])}
+
+
+def _date_field(moments: "pd.Series[Any]", base: dict[str, Any]) -> dict[str, Any]:
+    middle = moments.sort_values().iloc[len(moments) // 2]
+    return base | {"kind": "date", "default": middle.date().isoformat()}
 
 
 def _number_field(values: Any, base: dict[str, Any], notes: list[str]) -> dict[str, Any] | None:
