@@ -14,7 +14,7 @@ from fraud.errors import NotFound, RepositoryError, StaleParent
 from fraud.repositories.git import Git
 from fraud.repositories.paths import check_operations, check_path, check_tag
 from fraud.repositories.port import Add, Commit, Delete, Operation, VersionedRepository
-from fraud.repositories.snapshots import Entry, Snapshots
+from fraud.repositories.snapshots import Entry, Snapshots, check_out
 
 _BRANCH = "refs/heads/main"
 _NO_REVISION = "0" * 40
@@ -38,7 +38,9 @@ class LocalRepository(VersionedRepository):
         self._directory = directory.absolute()
         self._lock_timeout_s = lock_timeout_s
         self._git = Git(self._directory)
-        self._snapshots = Snapshots(self._directory / "snapshots", self._git)
+        self._snapshots: Snapshots[Entry] = Snapshots(
+            self._directory / "snapshots", lambda work, _, entries: check_out(self._git, work, entries)
+        )
         self._prepared = False
 
     def head(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Checked-out revisions of a local git repository: complete or absent, never half."""
+"""Checked-out revisions on this disk: complete or absent, never half; and how git fills them."""
 
 import hashlib
 import os
@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, Protocol, TypeVar
 
 from fraud.errors import RepositoryError
 from fraud.repositories.git import Git, failure
@@ -17,6 +17,23 @@ from fraud.repositories.paths import check_path
 
 _CHUNK = 1 << 20
 _ABANDONED_S = 3600.0
+
+
+class Listed(Protocol):
+    """What every listing of a revision tells of a file."""
+
+    @property
+    def path(self) -> str:
+        """Where it is in the repository."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        ...
+
+
+F = TypeVar("F", bound=Listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +57,27 @@ class Entry:
         return cls(path, blob.decode(), int(size))
 
 
-class Snapshots:
+class Snapshots(Generic[F]):
     """A cache of checked-out revisions, one directory per sha, shared by processes.
 
-    A directory appears under its final name only when every file in it had the digest that git names. A power
-    failure may still cut files that were not flushed, so each process compares names and sizes once before it
-    trusts what it finds, and makes the directory anew when they differ.
+    A directory appears under its final name only when `check_out` has written every file and checked its
+    digest. A power failure may still cut files that were not flushed, so each process compares names and
+    sizes once before it trusts what it finds, and makes the directory anew when they differ.
+
+    Parameters
+    ----------
+    directory
+        Where the snapshots are kept.
+    check_out
+        Writes the files of a revision, read-only, below an empty directory.
     """
 
-    def __init__(self, directory: Path, git: Git) -> None:
+    def __init__(self, directory: Path, check_out: Callable[[Path, str, Sequence[F]], None]) -> None:
         self._directory = directory
-        self._git = git
+        self._check_out = check_out
         self._trusted: set[str] = set()
 
-    def directory(self, sha: str, listing: Callable[[], tuple[Entry, ...]]) -> Path:
+    def directory(self, sha: str, listing: Callable[[], tuple[F, ...]]) -> Path:
         """Return the directory of `sha`, made if it is not there."""
         target = self._directory / sha
         if sha in self._trusted and target.is_dir():
@@ -61,9 +85,9 @@ class Snapshots:
         entries = listing()
         try:
             if not _complete(target, entries):
-                self._directory.mkdir(exist_ok=True)
+                self._directory.mkdir(parents=True, exist_ok=True)
                 self._sweep()
-                self._make(target, entries)
+                self._make(target, sha, entries)
         except OSError as error:
             raise RepositoryError(
                 f"The snapshot of {sha} cannot be written: {error}.", code="storage"
@@ -71,10 +95,10 @@ class Snapshots:
         self._trusted.add(sha)
         return target
 
-    def _make(self, target: Path, entries: tuple[Entry, ...]) -> None:
+    def _make(self, target: Path, sha: str, entries: tuple[F, ...]) -> None:
         work = Path(tempfile.mkdtemp(prefix="making-", dir=self._directory))
         try:
-            self._write(work, entries)
+            self._check_out(work, sha, entries)
             work.chmod(0o755)
             if target.exists() and not _complete(target, entries):
                 target.rename(self._directory / f"making-damaged-{os.getpid()}-{time.time_ns()}")
@@ -87,33 +111,35 @@ class Snapshots:
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
-    def _write(self, work: Path, entries: tuple[Entry, ...]) -> None:
-        with (
-            tempfile.TemporaryFile() as names,
-            tempfile.TemporaryFile() as errors,
-        ):
-            names.write("".join(entry.blob + "\n" for entry in entries).encode())
-            names.seek(0)
-            with subprocess.Popen(
-                self._git.command("cat-file", "--batch"),
-                stdin=names,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=self._git.environment(),
-            ) as process:
-                assert process.stdout is not None  # noqa: S101 - it is a pipe
-                for entry in entries:
-                    header = process.stdout.readline()
-                    if header.split() != [entry.blob.encode(), b"blob", str(entry.size).encode()]:
-                        errors.seek(0)
-                        raise failure("cat-file", errors.read() or header)
-                    _copy(process.stdout, work / entry.path, entry)
-                    process.stdout.read(1)  # the newline after each object
-
     def _sweep(self) -> None:
         for leftover in self._directory.glob("making-*"):
             if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def check_out(git: Git, work: Path, entries: Sequence[Entry]) -> None:
+    """Write every file from git's objects, read-only, and check its digest on the way."""
+    with (
+        tempfile.TemporaryFile() as names,
+        tempfile.TemporaryFile() as errors,
+    ):
+        names.write("".join(entry.blob + "\n" for entry in entries).encode())
+        names.seek(0)
+        with subprocess.Popen(
+            git.command("cat-file", "--batch"),
+            stdin=names,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=git.environment(),
+        ) as process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            for entry in entries:
+                header = process.stdout.readline()
+                if header.split() != [entry.blob.encode(), b"blob", str(entry.size).encode()]:
+                    errors.seek(0)
+                    raise failure("cat-file", errors.read() or header)
+                _copy(process.stdout, work / entry.path, entry)
+                process.stdout.read(1)  # the newline after each object
 
 
 def _copy(source: IO[bytes], target: Path, entry: Entry) -> None:
@@ -131,7 +157,7 @@ def _copy(source: IO[bytes], target: Path, entry: Entry) -> None:
     target.chmod(0o444)
 
 
-def _complete(directory: Path, entries: tuple[Entry, ...]) -> bool:
+def _complete(directory: Path, entries: Sequence[Listed]) -> bool:
     sizes = {
         os.path.relpath(os.path.join(folder, name), directory): os.lstat(os.path.join(folder, name)).st_size
         for folder, _, names in os.walk(directory)

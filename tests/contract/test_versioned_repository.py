@@ -1,6 +1,6 @@
 """The promises of fraud/repositories/port.py, one test each, run against every adapter.
 
-To add an adapter: write a function that takes a directory and returns a `Harness`, and name it in HARNESSES.
+To add an adapter: write a function that takes a directory and yields a `Harness`, and name it in HARNESSES.
 """
 
 import json
@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ import pytest
 from fraud.errors import NotFound, RepositoryError, StaleParent
 from fraud.repositories.local import LocalRepository
 from fraud.repositories.port import Add, Delete, VersionedRepository
+from tests.hub.clients import open_repository, source
+from tests.hub.server import LoopbackHub
 
 
 @dataclass
@@ -30,9 +34,10 @@ class Harness:
     source: str
 
 
-def local(directory: Path) -> Harness:
+@contextmanager
+def local(directory: Path) -> Iterator[Harness]:
     path = directory / "dataset.git"
-    return Harness(
+    yield Harness(
         lambda: LocalRepository(path),
         f"from pathlib import Path\n"
         f"from fraud.repositories.local import LocalRepository\n"
@@ -40,12 +45,23 @@ def local(directory: Path) -> Harness:
     )
 
 
-HARNESSES = {"local": local}
+@contextmanager
+def hub(directory: Path) -> Iterator[Harness]:
+    with LoopbackHub() as server:
+        # A fresh cache for each client: what one saw must not depend on what another has kept.
+        caches = (directory / f"cache-{number}" for number in count())
+        yield Harness(
+            lambda: open_repository(server.url, next(caches)), source(server, directory / "cache-of-others")
+        )
+
+
+HARNESSES = {"hub": hub, "local": local}
 
 
 @pytest.fixture(params=sorted(HARNESSES))
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
-    return HARNESSES[request.param](tmp_path)
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    with HARNESSES[request.param](tmp_path) as harness:
+        yield harness
 
 
 @pytest.fixture
