@@ -25,12 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FraudError as error:
         print(f"error: {error}", file=sys.stderr)
         return ERROR
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return ERROR
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone (`... | head`)
         return 0
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        print(f"error: {error.filename or 'a file'}: {reason}.", file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -347,6 +347,8 @@ def _labels(frame: pd.DataFrame, profile: Profile) -> Floats:
     codes, distinct = factorized(raw, roles.label)
     fraud, legitimate = set(roles.fraud_values), set(roles.legitimate_values)
     words = [plain(value) for value in distinct]
+    # A CSV that was written with missing labels says 1.0 where it meant 1.
+    words = [w if w in fraud | legitimate else w.removesuffix(".0") for w in words]
     meaning = [1.0 if w in fraud else 0.0 if w in legitimate else np.inf if w else np.nan for w in words]
     values: Floats = np.array([*meaning, np.nan])[codes]
     rule = f"is neither fraud ({', '.join(sorted(fraud))}) nor legitimate ({', '.join(sorted(legitimate))})"

@@ -47,9 +47,12 @@ class Scorer:
         if bundle.history_path is not None:
             past = transactions_from_frame(read_table(bundle.history_path), bundle.profile)
             history = History.of(past, bundle.profile)
+        scorer = cls(bundle, past, history, revision)
+        for example in bundle.read_examples().get("examples", [])[:1]:
+            scorer.score(example["transaction"])
         for model in bundle.models.values():
             model.forest.warm_up()
-        return cls(bundle, past, history, revision)
+        return scorer
 
     @property
     def pipeline(self) -> FeaturePipeline:

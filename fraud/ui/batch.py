@@ -130,18 +130,22 @@ def _risk_table(service: FraudService, result: BatchResult, language: str) -> pd
     mean = scored[[f"{model}_probability" for model in MODELS]].mean(axis=1)
     top = scored.loc[mean.sort_values(ascending=False, kind="stable").index[:SHOWN_ROWS]]
     roles = profile.columns
-    naming = [roles.id, roles.time, *(e.column for e in profile.entities), roles.amount]
     columns: dict[str, Any] = {}
-    for name in dict.fromkeys(n for n in naming if n is not None and n in top.columns):
-        columns[column_label(profile, name, language)] = top[name].astype(str).tolist()
+    if roles.id is not None and roles.id in top.columns:
+        columns[column_label(profile, roles.id, language)] = top[roles.id].astype(str).tolist()
     for model in MODELS:
-        title = text(f"model_{model}", language)
-        columns[title] = [probability(p, language) for p in top[f"{model}_probability"]]
-        decisions = top[f"{model}_decision"]
-        columns[f"{title}: {text('decision', language)}"] = [
-            text(f"decision_{d}", language) for d in decisions
+        columns[text(f"model_{model}", language)] = [
+            f"{probability(p, language)} {text(f'decision_{decision}', language)}"
+            for p, decision in zip(top[f"{model}_probability"], top[f"{model}_decision"], strict=True)
         ]
+    naming = [roles.amount, *(e.column for e in profile.entities), roles.time]
+    for name in (n for n in naming if n is not None and n in top.columns):
+        columns[column_label(profile, name, language)] = [_cell(value) for value in top[name]]
     return pd.DataFrame(columns)
+
+
+def _cell(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, pd.Timestamp) else str(value)
 
 
 def _refused_table(result: BatchResult, language: str) -> pd.DataFrame:

@@ -149,7 +149,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     # A whole table
     "tab_score": ("One transaction", "Uma transação"),
     "tab_batch": ("A table", "Uma tabela"),
-    "decision": ("decision", "decisão"),
     "batch_title": ("Score a whole table", "Pontuar uma tabela inteira"),
     "batch_lead": (
         "A CSV or Parquet file of at most 20 MB with the columns {columns}. Each row sees the earlier rows "
@@ -264,8 +263,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{field} está no futuro ({value}); informe um momento que já passou.",
     ),
     "problem_too_long": (
-        "{field} must be a text of at most {limit} characters.",
-        "{field} deve ser um texto de no máximo {limit} caracteres.",
+        "{field} must be a text of at most {limit} printable characters.",
+        "{field} deve ser um texto de no máximo {limit} caracteres imprimíveis.",
     ),
     "problem_unknown_field": (
         "{field} is not a field of this profile.",

@@ -37,6 +37,7 @@ def test_importing_the_command_line_loads_no_heavy_library() -> None:
         (["train", "--profile", "handbook"], "no built-in data"),
         (["train", "--release", "one"], "not a version"),
         (["train", "--profile", "ulb", "--data", "/nowhere.csv"], "no such file"),
+        (["simulate", "--rows", "100", "--days", "2", "--out", "/nowhere/x.csv"], "/nowhere"),
         (["promote", "9.9.9"], "no version 9.9.9"),
         (["promote"], "There is no challenger"),
         (["rollback"], "no previous version"),
