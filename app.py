@@ -37,7 +37,8 @@ def create_app(service: FraudService, settings: Settings) -> FastAPI:
 def main() -> None:
     """Serve until a signal ends it; what was flagged is committed on the way out."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):  # they log every request
+        logging.getLogger(client).setLevel(logging.WARNING)
     try:
         settings = read_settings()
         service = build_service(settings)

@@ -4,6 +4,7 @@ With `fraud/deploy.py` the only module that imports the Hub's client library, an
 is made: a process that works locally never pays for it.
 """
 
+import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -108,6 +109,10 @@ class HubClient:
 
         `prepared` remembers what was sent: another attempt with it sends no large file again.
         """
+        with self._named():
+            return self._send_commit(prepared, title, description, parent)
+
+    def _send_commit(self, prepared: "Prepared", title: str, description: str, parent: str) -> str:
         additions = prepared.additions
         # Asked with an empty .gitignore: one in the repository must never drop a file from a commit.
         self._api.preupload_lfs_files(
@@ -158,31 +163,38 @@ class HubClient:
             yield from items
 
     def _once(self, action: Callable[[], T]) -> T:
+        ours = _ours.set(True)
+        try:
+            with self._named():
+                return action()
+        finally:
+            _ours.reset(ours)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turn every failure of the client library into a FraudError, or Transient where it may pass."""
         import httpx2
         from huggingface_hub.errors import HfHubHTTPError
 
-        ours = _ours.set(True)
         try:
-            return action()
+            yield
         except (FraudError, Transient):
             raise
         except HfHubHTTPError as error:
             raise self._refused(error) from None
         except httpx2.HTTPError as error:
             raise _dropped(error) from None
-        except RuntimeError as error:
-            # What the client makes of a failed upload of a large file.
-            if isinstance(error.__cause__, Transient):
-                raise error.__cause__ from None
-            if isinstance(error.__cause__, HfHubHTTPError):
-                raise self._refused(error.__cause__) from None
-            if isinstance(error.__cause__, httpx2.HTTPError):
-                raise _dropped(error.__cause__) from None
+        except RuntimeError as error:  # what the client library makes of a failed upload of a large file
+            cause = error.__cause__
+            if isinstance(cause, Transient):
+                raise cause from None
+            if isinstance(cause, HfHubHTTPError):
+                raise self._refused(cause) from None
+            if isinstance(cause, httpx2.HTTPError):
+                raise _dropped(cause) from None
             raise self._unexpected(error) from None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise self._unexpected(error) from None
-        finally:
-            _ours.reset(ours)
 
     def _refused(self, error: "HfHubHTTPError") -> Exception:
         status, code = error.response.status_code, error.response.headers.get("X-Error-Code", "")

@@ -41,7 +41,7 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
-    drop: str = ""  # "before" or "after" the request took effect
+    drop: str = ""  # "before" or "after" the request took effect; "late": it does once the next one arrives
     times: int | None = 1
     share: float = 1.0
 
@@ -62,6 +62,7 @@ class LoopbackHub:
         self.tokens = {WRITE_TOKEN: "write", READ_TOKEN: "read"}
         self.repos: dict[tuple[str, str], Repo] = {}
         self.faults: list[Fault] = []
+        self.late: list[tuple[str, bytes]] = []
         self.log: list[Asked] = []
         self.lock = threading.RLock()
         self.chance = random.Random(seed)  # noqa: S311 - reproducible faults
@@ -72,6 +73,11 @@ class LoopbackHub:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def storage_url(self) -> str:
+        """Where large files lie: as on the Hub another origin, that must not see the token."""
+        return f"http://localhost:{self._port}"
 
     def __enter__(self) -> "LoopbackHub":
         self.start()
@@ -167,8 +173,16 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         with self.hub.lock:
             faults = [f for f in self.hub.faults if f.hits(self.command, path, self.hub.chance)]
+        with self.hub.lock:
+            late = [entry for entry in self.hub.late if entry[0] == self.path]
+            self.hub.late = [entry for entry in self.hub.late if entry not in late]
+        for _, delayed in late:
+            self._answer(delayed)
         for fault in faults:
             time.sleep(fault.delay_s)
+            if fault.drop == "late":
+                self.hub.late.append((self.path, body))
+                return self._drop()
             if fault.drop == "before":
                 return self._drop()
             if fault.status is not None and not fault.drop:
@@ -424,7 +438,7 @@ def _batch(hub: LoopbackHub, repo: Repo, found: re.Match[str], body: dict[str, A
     for item in body["objects"]:
         entry: dict[str, Any] = {"oid": item["oid"], "size": item["size"]}
         if item["oid"] not in repo.large:
-            place = f"{hub.url}/lfs/{(found[1] or 'models/')[:-2]}/{found[2]}/{item['oid']}"
+            place = f"{hub.storage_url}/lfs/{(found[1] or 'models/')[:-2]}/{found[2]}/{item['oid']}"
             entry["actions"] = {"upload": {"href": place}, "verify": {"href": f"{place}/verify"}}
         objects.append(entry)
     return _json({"transfer": "basic", "objects": objects})
@@ -455,7 +469,7 @@ def _resolve(repo: Repo, revision: str, path: str, handler: _Handler) -> Answer:
     headers |= {
         "X-Linked-Etag": f'"{stored.lfs}"',
         "X-Linked-Size": str(stored.size),
-        "Location": f"{handler.hub.url}/lfs/{kind}/{name}/{stored.lfs}",
+        "Location": f"{handler.hub.storage_url}/lfs/{kind}/{name}/{stored.lfs}",
     }
     return 302, headers, b""
 
