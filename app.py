@@ -10,12 +10,12 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from fraud.ui.blocks import build_blocks, mount_arguments
 
 from fraud.api import build_api
 from fraud.errors import FraudError
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
+from fraud.ui.blocks import build_blocks, mount_arguments
 from fraud.wiring import Heartbeat, build_service, start_heartbeat
 
 
