@@ -17,6 +17,12 @@ lint: .venv/dev
 train: .venv/runtime ## rebuild artifacts/ from the built-in data
 	$(BIN)/python -m fraud train
 
+lock: ## write requirements.lock.txt from a clean environment
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	echo "# Exact versions of a clean environment made from requirements.txt (make lock); what a Space installs." > requirements.lock.txt
+	build/lock/bin/python -m pip freeze >> requirements.lock.txt
+
 .venv/runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -26,4 +32,4 @@ train: .venv/runtime ## rebuild artifacts/ from the built-in data
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint train
+.PHONY: demo test lint train lock

@@ -46,6 +46,7 @@ def main() -> None:
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
     app = create_app(service, settings)
+    print(f"The demo is at http://{settings.server.host}:{settings.server.port}; Ctrl+C ends it.", flush=True)
     uvicorn.run(app, host=settings.server.host, port=settings.server.port, log_level="warning")
 
 
