@@ -1,14 +1,17 @@
 """All configuration, typed and frozen. The only reader of the environment."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fraud.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,23 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class HubSettings:
+    """The repositories that live on a Hub; one that is not named lives on this machine's disk."""
+
+    dataset: str | None = None
+    models: str | None = None
+    endpoint: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
     server: ServerSettings = ServerSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     models: ModelSettings = ModelSettings()
+    hub: HubSettings = HubSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -53,7 +67,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
-    FRAUD_REFRESH_SECONDS. On a Space (SPACE_ID is set) the host defaults to 0.0.0.0.
+    FRAUD_REFRESH_SECONDS; FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub), FRAUD_HUB_TOKEN or
+    HF_TOKEN (secret), FRAUD_HUB_ENDPOINT. On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a
+    repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -63,6 +79,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environment is None else environment
     on_space = bool(env.get("SPACE_ID"))
     artifacts = Path(env.get("FRAUD_ARTIFACTS_DIR") or ROOT / "artifacts")
+    hub = _hub(env)
     return Settings(
         server=ServerSettings(
             host=env.get("FRAUD_HOST") or ("0.0.0.0" if on_space else "127.0.0.1"),  # noqa: S104 (a Space's proxy)
@@ -71,16 +88,44 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         feedback=FeedbackSettings(
             directory=Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store"),
             node=_node_name(env),
-            commit_seconds=_number(env, "FRAUD_COMMIT_SECONDS", 2.0, 0.05, 86_400),
+            commit_seconds=_number(env, "FRAUD_COMMIT_SECONDS", 60.0 if hub.dataset else 2.0, 0.05, 86_400),
             max_backlog=int(_number(env, "FRAUD_MAX_BACKLOG", 50_000, 1, 10_000_000)),
             pseudonym_key=env.get("FRAUD_PSEUDONYM_KEY") or None,
         ),
         models=ModelSettings(
             artifacts=artifacts,
             registry=Path(env.get("FRAUD_REGISTRY_DIR") or artifacts / "registry"),
-            refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 2.0, 0.05, 86_400),
+            refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 30.0 if hub.models else 2.0, 0.05, 86_400),
         ),
+        hub=hub,
     )
+
+
+def _hub(env: Mapping[str, str]) -> HubSettings:
+    endpoint = (env.get("FRAUD_HUB_ENDPOINT") or "").rstrip("/") or None
+    if endpoint is not None:
+        address = urlsplit(endpoint)
+        # Anybody on the way could read the token.
+        local = address.scheme == "http" and address.hostname in ("127.0.0.1", "localhost", "::1")
+        if not (local or (address.scheme == "https" and address.hostname)):
+            raise SettingsError(
+                "FRAUD_HUB_ENDPOINT must be an https:// address.", code="settings", field="FRAUD_HUB_ENDPOINT"
+            )
+    return HubSettings(
+        dataset=_repository(env, "FRAUD_DATASET_REPO"),
+        models=_repository(env, "FRAUD_MODEL_REPO"),
+        endpoint=endpoint,
+        token=env.get("FRAUD_HUB_TOKEN") or env.get("HF_TOKEN") or None,
+    )
+
+
+def _repository(env: Mapping[str, str], name: str) -> str | None:
+    raw = env.get(name)
+    if not raw:
+        return None
+    if not _REPOSITORY.fullmatch(raw) or ".." in raw or "--" in raw or raw.endswith(".git"):
+        raise SettingsError(f"{name} must be ORG/NAME, as on the Hub.", code="settings", field=name)
+    return raw
 
 
 def _node_name(env: Mapping[str, str]) -> str:

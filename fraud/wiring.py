@@ -11,8 +11,10 @@ from fraud.durable import sync_directory
 from fraud.errors import FraudError
 from fraud.feedback.store import FeedbackStore
 from fraud.registry import ModelRegistry
+from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
 from fraud.repositories.port import VersionedRepository
+from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
 from fraud.settings import FeedbackSettings, Settings
@@ -21,13 +23,32 @@ _log = logging.getLogger(__name__)
 
 
 def dataset_repository(settings: Settings) -> VersionedRepository:
-    """Return the feedback dataset's repository."""
-    return LocalRepository(settings.feedback.directory / "dataset.git")
+    """Return the feedback dataset's repository: on the Hub if one is named there, else on this disk."""
+    hub, directory = settings.hub, settings.feedback.directory
+    if hub.dataset is None:
+        return LocalRepository(directory / "dataset.git")
+    return HubRepository(
+        hub.dataset, "dataset", token=hub.token, endpoint=hub.endpoint, cache=directory / "hub"
+    )
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
-    """Return the registry of released models."""
-    return ModelRegistry(LocalRepository(settings.models.registry))
+    """Return the registry of released models: on the Hub if one is named there, else on this disk."""
+    hub, directory = settings.hub, settings.models.registry
+    if hub.models is None:
+        return ModelRegistry(LocalRepository(directory))
+    # Less patient than a commit of feedback: a start waits for this, and the timer asks again anyway.
+    retries = Retries(RetryPolicy(attempts=4), f"The Hub repository {hub.models}")
+    return ModelRegistry(
+        HubRepository(
+            hub.models,
+            "model",
+            token=hub.token,
+            endpoint=hub.endpoint,
+            cache=directory / "hub",
+            retries=retries,
+        )
+    )
 
 
 def build_service(settings: Settings) -> FraudService:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fraud.durable import exclusive
-from fraud.errors import FlagError, RepositoryError, SettingsError, StaleParent, StorageError
+from fraud.errors import FlagError, NotFound, RepositoryError, SettingsError, StaleParent, StorageError
 from fraud.feedback.card import CARD_PATH, dataset_card
 from fraud.feedback.events import COLUMNS
 from fraud.feedback.outbox import Batch, Outbox
@@ -143,7 +143,7 @@ class FeedbackStore:
                 break
             try:
                 count, committed = self._commit(batch_id)
-            except RepositoryError as error:
+            except (RepositoryError, NotFound) as error:
                 problem = str(error)
                 break
             if committed:
@@ -172,7 +172,7 @@ class FeedbackStore:
                 return 0, None
             try:
                 revision = self._repository.commit(
-                    _operations(batch, shard, present), _message(batch, self._node), head
+                    _operations(batch, shard), _message(batch, self._node), head
                 )
             except StaleParent:
                 continue
@@ -187,11 +187,10 @@ class FeedbackStore:
         return f"data/train-{day}-{self._node}-{batch_id.removeprefix('b_')}.jsonl"
 
 
-def _operations(batch: Batch, shard: str, present: frozenset[str]) -> list[Operation]:
-    operations: list[Operation] = [Add(shard, batch.lines)]
-    if CARD_PATH not in present:
-        operations.append(Add(CARD_PATH, dataset_card().encode()))
-    return operations
+def _operations(batch: Batch, shard: str) -> list[Operation]:
+    # The card goes with every batch: an equal one is no change to any adapter, and an older or edited one,
+    # which could keep readers from loading the new rows, is replaced in the commit that needs it.
+    return [Add(shard, batch.lines), Add(CARD_PATH, dataset_card().encode())]
 
 
 def _message(batch: Batch, node: str) -> str:

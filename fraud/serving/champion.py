@@ -4,7 +4,7 @@ import logging
 import threading
 from pathlib import Path
 
-from fraud.errors import FraudError
+from fraud.errors import FraudError, RepositoryError
 from fraud.models.bundle import load_bundle
 from fraud.registry import ModelRegistry
 from fraud.serving.scorer import Scorer
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class Champion:
-    """Serves the registry's champion, or the shipped artifacts while nothing was promoted.
+    """Serves the registry's champion, or the shipped artifacts while it has none or is out of reach.
 
     `scorer` is replaced as a whole: a request that took it keeps one version from start to end.
     """
@@ -24,6 +24,7 @@ class Champion:
         self._lock = threading.Lock()
         self._scorer: Scorer | None = None
         self._seen_head: str | None = None
+        self._out_of_reach = False
         self.problem: str | None = None
 
     @property
@@ -44,37 +45,52 @@ class Champion:
             return self._scorer
 
     def _load_first(self) -> Scorer:
-        head = self._registry.head()
-        champion = self._registry.champion()
-        scorer = (
-            Scorer.from_bundle(load_bundle(self._artifacts))
-            if champion is None
-            else Scorer.from_bundle(load_bundle(champion[1]), champion[0])
-        )
-        self._seen_head = head
-        return scorer
+        champion = None
+        try:
+            head = self._registry.head()
+            champion = self._registry.champion()
+            self._seen_head = head
+        except RepositoryError as error:
+            self._note_out_of_reach(error)
+        if champion is None:
+            return Scorer.from_bundle(load_bundle(self._artifacts))
+        return Scorer.from_bundle(load_bundle(champion[1]), champion[0])
 
     def refresh(self) -> bool:
         """Look at the registry and swap if its champion is another; return whether it was.
 
         A champion that cannot be loaded leaves the old one serving, is remembered in `problem`, and is not
-        tried again until the registry changes.
+        tried again until the registry changes. A registry that cannot be reached is remembered too, and asked
+        again by the next call.
         """
         current = self.scorer
         with self._lock:
-            head = self._registry.head()
-            if head == self._seen_head:
-                return False
             try:
+                head = self._registry.head()
+                if head == self._seen_head and not self._out_of_reach:
+                    return False
                 champion = self._registry.champion()
-                if champion is None or champion[0] == current.version.revision:
-                    swapped = False
-                else:
-                    self._scorer = Scorer.from_bundle(load_bundle(champion[1]), champion[0])
-                    swapped = True
-            except FraudError as error:
-                _log.error("the promoted version cannot be served, the old one goes on: %s", error)
-                self.problem, self._seen_head = error.message, head
+            except RepositoryError as error:
+                self._note_out_of_reach(error)
                 return False
+            except FraudError as error:
+                return self._refuse(error, head)
+            self._out_of_reach = False
+            try:
+                swapped = champion is not None and champion[0] != current.version.revision
+                if champion is not None and swapped:
+                    self._scorer = Scorer.from_bundle(load_bundle(champion[1]), champion[0])
+            except FraudError as error:
+                return self._refuse(error, head)
             self._seen_head, self.problem = head, None
             return swapped
+
+    def _refuse(self, error: FraudError, head: str | None) -> bool:
+        _log.error("the promoted version cannot be served, the old one goes on: %s", error)
+        self.problem, self._seen_head, self._out_of_reach = error.message, head, False
+        return False
+
+    def _note_out_of_reach(self, error: RepositoryError) -> None:
+        if not self._out_of_reach:
+            _log.warning("the model registry cannot be reached, what serves goes on: %s", error)
+        self.problem, self._out_of_reach = error.message, True

@@ -6,6 +6,7 @@ import pytest
 from fraud.durable import exclusive
 from fraud.errors import FlagError, NotFound, RepositoryError, SettingsError, StorageError
 from fraud.feedback import store as store_module
+from fraud.feedback.card import dataset_card
 from fraud.feedback.dataset import read_events
 from fraud.feedback.events import submission
 from fraud.feedback.store import FeedbackStore
@@ -218,15 +219,16 @@ def test_a_batch_that_is_all_damaged_makes_no_commit(store, repository, rows):
     assert store.drain().damaged
 
 
-def test_the_first_commit_brings_the_card_and_later_ones_leave_it(store, repository, rows):
+def test_the_card_is_kept_in_step_by_the_commit_that_brings_rows(store, repository, rows):
     store.append(rows())
     head = store.drain().revision
-    assert len(repository.files(head)) == 2
-    edited = repository.commit([Add("README.md", b"edited by a maintainer")], "edit", head)
+    assert repository.read("README.md", head) == dataset_card().encode()
+    older = repository.commit([Add("README.md", b"a card of an older version")], "edit", head)
+    assert store.drain().revision is None and repository.head() == older, "no rows, no commit"
     store.append(rows())
-    store.drain()
-    assert repository.read("README.md", repository.head()) == b"edited by a maintainer"
-    assert edited != repository.head()
+    newest = store.drain().revision
+    assert repository.read("README.md", newest) == dataset_card().encode()
+    assert len(repository.history()) == 3
 
 
 @pytest.mark.parametrize("node", ["", "a/b", "..", "a b", "-a", "a-", "x" * 41, "é", "a\n"])
