@@ -23,6 +23,7 @@ from fraud.repositories.snapshots import Snapshots
 
 T = TypeVar("T")
 _HUBS_OWN = ".gitattributes"
+_LISTINGS = 4
 _SHA = re.compile(r"[0-9a-f]{40}")
 _PREFIX = re.compile(r"[0-9a-f]{4,40}")
 _MARK = re.compile(r"\n*Commit-Token: [0-9a-f]{32}\s*\Z")
@@ -66,6 +67,7 @@ class HubRepository(VersionedRepository):
         self._blobs = Blobs(directory, self._fetch)
         self._snapshots: Snapshots[RemoteFile] = Snapshots(directory / "snapshots", self._blobs.check_out)
         self._known: set[str] = set()  # revisions that are in the history and not the Hub's own
+        self._listings: dict[str, tuple[RemoteFile, ...]] = {}
         self._blank: str | None = None  # the Hub's own first commit, once seen
 
     def __repr__(self) -> str:
@@ -111,7 +113,14 @@ class HubRepository(VersionedRepository):
     def snapshot(self, revision: str) -> Path:
         """Return a read-only directory with exactly the files of `revision` (sha or tag), cached by sha."""
         sha = self.resolve(revision)
-        return self._snapshots.directory(sha, lambda: self._visible(sha))
+
+        def listing() -> tuple[RemoteFile, ...]:
+            files = self._tree(sha)
+            if self._blobs.listing(sha) is None:  # so that the snapshot can be used without the Hub
+                self._stored(lambda: self._blobs.keep_listing(sha, files))
+            return self._visible(sha)
+
+        return self._snapshots.directory(sha, listing)
 
     def files(self, revision: str) -> tuple[str, ...]:
         """Return the paths at `revision`, sorted."""
@@ -266,13 +275,15 @@ class HubRepository(VersionedRepository):
             raise stale_parent() from None
 
     def _tree(self, sha: str) -> tuple[RemoteFile, ...]:
-        kept = self._blobs.listing(sha)
-        if kept is None:
+        files = self._listings.get(sha) or self._blobs.listing(sha)
+        if files is None:
             entries = [*self._client.tree(sha)]
             files = self._client.run(lambda: parse_listing(entries))
-            self._stored(lambda: self._blobs.keep_listing(sha, files))
-            return files
-        return kept
+        # Only the newest few, and in memory: every head of a growing dataset has a listing of its own.
+        self._listings[sha] = files
+        while len(self._listings) > _LISTINGS:
+            self._listings.pop(next(iter(self._listings)), None)
+        return files
 
     def _visible(self, sha: str) -> tuple[RemoteFile, ...]:
         return tuple(file for file in self._tree(sha) if file.path != _HUBS_OWN)

@@ -7,6 +7,7 @@ is made: a process that works locally never pays for it.
 import contextlib
 import contextvars
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
@@ -304,3 +305,5 @@ def _install_client() -> None:
     hooks = get_session().event_hooks
     set_client_factory(lambda: BoundedClient(event_hooks=hooks, follow_redirects=True, timeout=limits))
     disable_progress_bars()
+    # A released model brings its card histories as Parquet: meant, and nothing to warn of.
+    warnings.filterwarnings("ignore", "It seems that you are about to commit a data file", UserWarning)

@@ -130,6 +130,16 @@ def test_reads_ask_little(hub, repository):
     assert len(repository.history()) == 61
 
 
+def test_following_a_growing_dataset_leaves_nothing_on_disk(repository, tmp_path):
+    head = None
+    for number in range(8):
+        head = repository.commit([Add(f"data/{number}.txt", b"1")], "add", head)
+        assert len(repository.files(head)) == number + 1
+    assert not list(tmp_path.rglob("*.*"))
+    repository.snapshot(head)
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+
+
 # commits under faults
 
 
