@@ -22,13 +22,8 @@ import sklearn
 import xgboost
 from sklearn.ensemble import RandomForestClassifier
 
-from fraud.models.engine import (
-    PackedForest,
-    hard_rows,
-    largest_difference,
-    pack_random_forest,
-    pack_xgboost,
-)
+from fraud.models.engine import PackedForest, hard_rows, largest_difference
+from fraud.models.packing import pack_random_forest, pack_xgboost
 
 N_ROWS, N_FEATURES = 30_000, 30
 

@@ -6,11 +6,10 @@ range. Serving imports neither scikit-learn nor XGBoost; numba is imported at th
 """
 
 import io
-import json
 import math
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +30,7 @@ MAX_FEATURES = np.iinfo(np.int16).max
 _SCALES: tuple[Literal["probability"], Literal["log_odds"]] = ("probability", "log_odds")
 _ARRAYS = {"split": "<f4", "feature": "<i2", "missing_left": "|b1", "cover": "<f4", "offsets": "<i4"}
 _HEADER = struct.Struct("<iiid")
-_LEAF = -1
+LEAF = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class PackedForest:
             array = getattr(self, name).view()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        _require(bool(self._layout[2].max() <= MAX_DEPTH), f"a tree is deeper than {MAX_DEPTH}")
+        require(bool(self._layout[2].max() <= MAX_DEPTH), f"a tree is deeper than {MAX_DEPTH}")
 
     @property
     def n_trees(self) -> int:
@@ -95,7 +94,7 @@ class PackedForest:
     @cached_property
     def _layout(self) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64], NDArray[np.void]]:
         """Nodes and offsets as the kernels read them, the depth of each tree, and edges with their depth."""
-        leaf = self.feature == _LEAF
+        leaf = self.feature == LEAF
         nodes = np.zeros(leaf.size, self._kernels.NODE)
         edges = np.zeros(leaf.size, self._kernels.EDGE)
         offsets = self.offsets.astype(np.int64)
@@ -215,13 +214,14 @@ class PackedForest:
             # zipfile, zlib and numpy raise a dozen kinds of error over damaged bytes; all mean the same here.
             raise BundleRefused(f"{path.name} cannot be read as a packed forest: {error}") from error
         version, scale, n_features, base = _HEADER.unpack(arrays.pop("header").tobytes())
-        _require(version == FORMAT, f"{path.name} has format {version}, this release reads {FORMAT}")
-        _require(scale in (0, 1), f"{path.name} names an unknown scale")
-        _require(arrays["missing_left"].view(np.uint8).max(initial=0) <= 1, "missing_left is not boolean")
+        require(version == FORMAT, f"{path.name} has format {version}, this release reads {FORMAT}")
+        require(scale in (0, 1), f"{path.name} names an unknown scale")
+        require(arrays["missing_left"].view(np.uint8).max(initial=0) <= 1, "missing_left is not boolean")
         return cls(**arrays, base=base, scale=_SCALES[scale], n_features=n_features)
 
 
-def _require(condition: bool, problem: str) -> None:
+def require(condition: bool, problem: str) -> None:
+    """Raise BundleRefused with the problem unless the condition holds."""
     if not condition:
         raise BundleRefused(f"The packed forest is refused: {problem}.")
 
@@ -233,174 +233,57 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         names = sorted(member.filename for member in members)
-        _require(names == sorted(f"{name}.npy" for name in wanted), f"{path.name} holds other arrays")
+        require(names == sorted(f"{name}.npy" for name in wanted), f"{path.name} holds other arrays")
         for member in members:
             name = member.filename.removesuffix(".npy")
             dtype = np.dtype(wanted[name])
             # A header may promise any shape and a small archive may inflate without end: sizes come first.
-            _require(member.file_size <= MAX_NODES * dtype.itemsize, f"{name} is too large")
+            require(member.file_size <= MAX_NODES * dtype.itemsize, f"{name} is too large")
             content = io.BytesIO(archive.read(member))
             major = np.lib.format.read_magic(content)[0]
-            _require(major == 1, f"{name} has an unknown header")
+            require(major == 1, f"{name} has an unknown header")
             shape, _, found = np.lib.format.read_array_header_1_0(content)
-            _require(found == dtype and len(shape) == 1, f"{name} is not a row of {dtype}")
+            require(found == dtype and len(shape) == 1, f"{name} is not a row of {dtype}")
             body = content.read()
-            _require(len(body) == shape[0] * dtype.itemsize, f"{name} is not as long as it says")
+            require(len(body) == shape[0] * dtype.itemsize, f"{name} is not as long as it says")
             arrays[name] = np.frombuffer(body, dtype)
-    _require(arrays["header"].size == _HEADER.size, "the header has another length")
+    require(arrays["header"].size == _HEADER.size, "the header has another length")
     return arrays
 
 
 def _check(forest: PackedForest) -> None:
     """Refuse arrays that are not well-formed trees, or whose outputs could not be finite."""
     n = forest.feature.size
-    _require(n <= MAX_NODES, f"{n} nodes, at most {MAX_NODES} are served")
+    require(n <= MAX_NODES, f"{n} nodes, at most {MAX_NODES} are served")
     for name, kind in _ARRAYS.items():
         array = getattr(forest, name)
-        _require(array.dtype == np.dtype(kind) and array.ndim == 1, f"{name} is not a row of {kind}")
-        _require(array.flags.c_contiguous, f"{name} is not contiguous")
-        _require(name == "offsets" or array.size == n, f"{name} has {array.size} entries for {n} nodes")
+        require(array.dtype == np.dtype(kind) and array.ndim == 1, f"{name} is not a row of {kind}")
+        require(array.flags.c_contiguous, f"{name} is not contiguous")
+        require(name == "offsets" or array.size == n, f"{name} has {array.size} entries for {n} nodes")
     offsets = forest.offsets.astype(np.int64)
-    _require(offsets.size > 1 and offsets[0] == 0 and offsets[-1] == n, "the trees do not cover the nodes")
-    _require(bool((np.diff(offsets) > 0).all()), "a tree has no nodes")
-    _require(0 < forest.n_features <= MAX_FEATURES, f"{forest.n_features} features")
-    leaf = forest.feature == _LEAF
-    _require(bool((forest.feature >= _LEAF).all()), "a feature is negative")
-    _require(bool((forest.feature < forest.n_features).all()), "a node tests a feature that does not exist")
+    require(offsets.size > 1 and offsets[0] == 0 and offsets[-1] == n, "the trees do not cover the nodes")
+    require(bool((np.diff(offsets) > 0).all()), "a tree has no nodes")
+    require(0 < forest.n_features <= MAX_FEATURES, f"{forest.n_features} features")
+    leaf = forest.feature == LEAF
+    require(bool((forest.feature >= LEAF).all()), "a feature is negative")
+    require(bool((forest.feature < forest.n_features).all()), "a node tests a feature that does not exist")
     # In preorder, each split opens one more place than it fills. Within a tree a place is always open; at its
     # end none is. This alone makes every child lie inside its tree and after its parent.
     places = np.cumsum(np.where(leaf, -1, 1)) + np.repeat(np.arange(offsets.size - 1), np.diff(offsets))
     ends = offsets[1:] - 1
-    _require(bool((places[ends] == -1).all()), "a tree ends too early or too late")
+    require(bool((places[ends] == -1).all()), "a tree ends too early or too late")
     places[ends] = 0
-    _require(bool((places >= 0).all()), "a tree ends before its last node")
-    _require(not bool(np.isnan(forest.split).any()), "a threshold or leaf is NaN")
-    _require(bool(np.isfinite(forest.split[leaf]).all()), "a leaf is not finite")
-    _require(
+    require(bool((places >= 0).all()), "a tree ends before its last node")
+    require(not bool(np.isnan(forest.split).any()), "a threshold or leaf is NaN")
+    require(bool(np.isfinite(forest.split[leaf]).all()), "a leaf is not finite")
+    require(
         bool((np.isfinite(forest.cover) & (forest.cover >= 0)).all()), "a cover is negative or not finite"
     )
-    _require(math.isfinite(forest.base), "the base is not finite")
+    require(math.isfinite(forest.base), "the base is not finite")
     if forest.scale == "probability":
         outputs = forest.split[leaf]
-        _require(forest.base == 0, "a mean of probabilities has no base")
-        _require(bool(((outputs >= 0) & (outputs <= 1)).all()), "a leaf is not a probability")
-
-
-def pack_random_forest(estimator: Any) -> PackedForest:
-    """Pack a fitted binary `sklearn.ensemble.RandomForestClassifier`.
-
-    The thresholds become the largest float32 not above the original: the library compares float32 inputs with
-    a float64 threshold, and no float32 lies between the two.
-    """
-    _require(getattr(estimator, "n_outputs_", 0) == 1, "only a forest with one output can be packed")
-    _require(list(estimator.classes_) == [0, 1], "the classes must be 0 and 1")
-    trees = []
-    for member in estimator.estimators_:
-        tree = member.tree_
-        weights = tree.value[:, 0, :]
-        trees.append(
-            _preorder(
-                tree.children_left,
-                tree.children_right,
-                feature=tree.feature,
-                threshold=_largest_float32_not_above(tree.threshold),
-                output=weights[:, 1] / weights.sum(axis=1),
-                missing_left=tree.missing_go_to_left,
-                cover=tree.weighted_n_node_samples,
-            )
-        )
-    return _join(trees, base=0.0, scale="probability", n_features=int(estimator.n_features_in_))
-
-
-def pack_xgboost(estimator: Any) -> PackedForest:
-    """Pack a fitted binary `xgboost.XGBClassifier`, up to its best iteration if it stopped early.
-
-    XGBoost goes left if `x < threshold`; the next float32 below makes that `x <= threshold`.
-    """
-    booster = estimator.get_booster()
-    missing = getattr(estimator, "missing", math.nan)
-    _require(missing is None or math.isnan(missing), f"missing values must be NaN, not {missing}")
-    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
-    parameters = learner["learner_model_param"]
-    objective = learner["objective"]["name"]
-    _require(objective == "binary:logistic", f"the objective is {objective}, not binary:logistic")
-    model = learner["gradient_booster"]
-    _require(model["name"] == "gbtree", f"the booster is {model['name']}, not gbtree")
-    members = model["model"]["trees"]
-    best = learner["attributes"].get("best_iteration")
-    if best is not None:
-        per_round = int(model["model"]["gbtree_model_param"]["num_parallel_tree"] or 1)
-        members = members[: (int(best) + 1) * per_round]
-    base = float(parameters["base_score"].strip("[]"))  # a probability; in brackets since XGBoost 3.1
-    _require(0 < base < 1, f"base_score {base} is not a probability between 0 and 1")
-    return _join(
-        [_xgboost_tree(member) for member in members],
-        base=math.log(base / (1 - base)),
-        scale="log_odds",
-        n_features=int(parameters["num_feature"]),
-    )
-
-
-def _xgboost_tree(tree: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    _require(not any(tree["split_type"]), "categorical splits cannot be packed, use numeric codes")
-    conditions = np.array(tree["split_conditions"], np.float32)
-    return _preorder(
-        np.array(tree["left_children"]),
-        np.array(tree["right_children"]),
-        feature=np.array(tree["split_indices"]),
-        threshold=np.nextafter(conditions, np.float32(-np.inf)),
-        output=conditions,
-        missing_left=np.array(tree["default_left"]),
-        cover=np.array(tree["sum_hessian"]),
-    )
-
-
-def _largest_float32_not_above(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    rounded = values.astype(np.float32)
-    return np.where(rounded > values, np.nextafter(rounded, np.float32(-np.inf)), rounded)
-
-
-def _preorder(
-    left: NDArray[Any],
-    right: NDArray[Any],
-    *,
-    feature: NDArray[Any],
-    threshold: NDArray[np.float32],
-    output: NDArray[Any],
-    missing_left: NDArray[Any],
-    cover: NDArray[Any],
-) -> dict[str, NDArray[Any]]:
-    """Return one tree's arrays in preorder; pruned nodes, which nothing points to, disappear."""
-    lefts, rights = left.tolist(), right.tolist()
-    order, waiting = [], [0]
-    while waiting:
-        node = waiting.pop()
-        order.append(node)
-        if lefts[node] >= 0:
-            waiting += (rights[node], lefts[node])
-    leaf = left[order] < 0
-    return {
-        "split": np.where(leaf, output[order], threshold[order]).astype(np.float32),
-        "feature": np.where(leaf, _LEAF, feature[order]),
-        "missing_left": missing_left[order].astype(np.bool_) & ~leaf,
-        "cover": cover[order].astype(np.float32),
-    }
-
-
-def _join(
-    trees: list[dict[str, NDArray[Any]]],
-    *,
-    base: float,
-    scale: Literal["probability", "log_odds"],
-    n_features: int,
-) -> PackedForest:
-    _require(bool(trees), "there are no trees")
-    _require(n_features <= MAX_FEATURES, f"{n_features} features, at most {MAX_FEATURES} can be packed")
-    joined = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
-    joined["feature"] = joined["feature"].astype(np.int16)
-    sizes = [tree["feature"].size for tree in trees]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    return PackedForest(**joined, offsets=offsets, base=base, scale=scale, n_features=n_features)
+        require(forest.base == 0, "a mean of probabilities has no base")
+        require(bool(((outputs >= 0) & (outputs <= 1)).all()), "a leaf is not a probability")
 
 
 def largest_difference(
@@ -435,13 +318,3 @@ def hard_rows(forest: PackedForest, n: int, seed: int) -> NDArray[np.float32]:
             tie = rng.choice(thresholds, near.sum())
             x[near, column] = np.where(rng.random(near.sum()) < 0.5, tie, np.nextafter(tie, toward))
     return x
-
-
-__all__ = [
-    "FORMAT",
-    "PackedForest",
-    "hard_rows",
-    "largest_difference",
-    "pack_random_forest",
-    "pack_xgboost",
-]

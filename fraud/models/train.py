@@ -12,9 +12,10 @@ from fraud.errors import BundleRefused
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.calibration import BetaCalibration, fit_beta
-from fraud.models.engine import PackedForest, pack_random_forest, pack_xgboost
+from fraud.models.engine import PackedForest
 from fraud.models.estimators import Fitted, TrainingRows, fit_random_forest, fit_xgboost
 from fraud.models.evaluate import Estimate, confusion, evaluate
+from fraud.models.packing import pack_random_forest, pack_xgboost
 from fraud.models.split import Split, labels_as_of, split
 from fraud.models.threshold import choose_thresholds
 from fraud.records import MODELS, Thresholds

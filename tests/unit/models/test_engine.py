@@ -14,7 +14,8 @@ import xgboost
 from sklearn.ensemble import RandomForestClassifier
 
 from fraud.errors import BundleRefused
-from fraud.models.engine import PackedForest, hard_rows, largest_difference, pack_random_forest, pack_xgboost
+from fraud.models.engine import PackedForest, hard_rows, largest_difference
+from fraud.models.packing import pack_random_forest, pack_xgboost
 
 N_FEATURES = 8
 
