@@ -31,6 +31,14 @@ class Verdict(StrEnum):
     WRONG = "wrong"
 
 
+class Finding(StrEnum):
+    """What a maintainer found about a flag: it holds, it does not, or nobody can tell."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNSURE = "unsure"
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """Cut-offs on a calibrated fraud probability: [review, decline) is reviewed, the rest above declined."""
@@ -75,7 +83,11 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Both models' scores for one transaction. `transaction` maps profile columns to JSON values."""
+    """Both models' scores for one transaction. `transaction` maps profile columns to JSON values.
+
+    `audit_probability` is the chance with which its sender was to be asked what it was, whatever they think,
+    and `audit_asked` whether the draw fell on it; None where no audit sample was drawn.
+    """
 
     prediction_id: str
     predicted_at: datetime
@@ -85,6 +97,8 @@ class Prediction:
     scores: Mapping[str, Score]
     model_version: ModelVersion
     latency_ms: float
+    audit_asked: bool | None = None
+    audit_probability: float | None = None
 
     @property
     def agree(self) -> bool:
@@ -107,12 +121,37 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """A maintainer's finding on one flag; `reviewer` is a pseudonym, as `reporter` is."""
+
+    review_id: str
+    reviewed_at: datetime
+    flag_id: str
+    finding: Finding
+    note: str
+    reviewer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Consent taken back: the flag that it names, and what was shown with it, is kept no longer."""
+
+    withdrawal_id: str
+    withdrawn_at: datetime
+    flag_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that a submission survives a crash; `revision` is set once it is in the dataset repository."""
+    """Proof that a submission survives a crash; `revision` is set once it is in the dataset repository.
+
+    `withdrawn`: its content was taken back since, and is gone from the head or will be with the next commit.
+    """
 
     receipt_id: str
     saved_at: datetime
     revision: str | None = None
+    withdrawn: bool = False
 
     @property
     def committed(self) -> bool:

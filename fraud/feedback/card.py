@@ -11,14 +11,18 @@ _TEXT = f"""\
 # Feedback on fraud predictions
 
 Each line is one event. A submission is two of them: the `prediction` that was shown, with both models' scores
-and the versions that gave them, and the `flag`, a person's word on it. They share `prediction_id`. Events are
-only ever added: a correction is a new flag, and the earlier one stays.
+and the versions that gave them, and the `flag`, a person's word on it. They share `prediction_id`. A `review`
+is a maintainer's finding on the flag that its `about_event_id` names. Events are only ever added: a correction
+is a new flag, and the earlier one stays. The exception is a `withdrawal`: the flag that it names, and what was
+shown with it, are removed, and the withdrawal stays in their place.
 
 - Schema version {SCHEMA_VERSION}; every row has every column, null where it does not apply.
 - Times are epoch milliseconds, UTC. `transaction_json` and `history_json` are JSON texts.
 - `content_digest` is equal for equal profile, transaction and history.
 - `event_id` is unique; a prediction that was flagged twice is there twice, and once is enough.
-- `audit_probability` is the chance with which a prediction was chosen for an audit, null if it was not.
+- `audit_probability` is the chance with which a person was to be asked about the prediction, whatever they
+  thought of it, and `audit_asked` whether they were; null where no lot was drawn.
+- Rows of an older schema version lack its later columns; they read as null.
 
 Flags are volunteered, so they over-represent mistakes: a metric on flags alone is biased. Every row was kept
 with the consent named in `consent_version`.

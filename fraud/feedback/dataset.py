@@ -16,6 +16,10 @@ from fraud.repositories.port import VersionedRepository
 
 _MAX_LINE_BYTES = 1 << 20
 _ROWS_PER_GROUP = 5_000
+_PASSING = {
+    "prediction": ("node", "consent_version", "schema_version"),
+    "withdrawal": ("node", "recorded_ms", "schema_version"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,8 @@ def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
 
 def _identity(row: Row) -> bytes:
     # A prediction is stored again beside each flag on it, by then perhaps on another node and under a newer
-    # consent text; it is still the same prediction.
-    passing = ("node", "consent_version") if row["event"] == "prediction" else ()
+    # consent text or schema; it is still the same prediction. So is a flag that was withdrawn at two nodes.
+    passing = _PASSING.get(str(row["event"]), ())
     items = sorted((name, value) for name, value in row.items() if value is not None and name not in passing)
     return hashlib.blake2b(repr(items).encode(), digest_size=16).digest()
 
@@ -151,7 +155,7 @@ def _write(snapshot: Path, sha: str, out_dir: Path) -> PullReport:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
+    types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
     schema = pa.schema([(name, types[dtype]) for name, dtype in COLUMNS.items()])
     target, bad_target = out_dir / "events.parquet", out_dir / "quarantine.jsonl"
     n_events = n_quarantined = 0

@@ -3,8 +3,8 @@
 The rows are what the dataset holds, so the schema is a promise to everyone who loads it. Every row has every
 column (null where it does not apply) in the order of `COLUMNS`; times are epoch milliseconds, because a text
 that looks like a time comes back changed from some readers; inputs are JSON texts, because their columns
-differ between profiles. `audit_probability` and `about_event_id` are reserved for audit samples, reviews and
-withdrawals.
+differ between profiles. `about_event_id` names the flag that a review or a withdrawal is about. What changed
+between versions, and how a repository may hold several, is docs/decisions/0010-events-and-withdrawal.md.
 """
 
 import unicodedata
@@ -15,9 +15,9 @@ from typing import Final
 
 from fraud.errors import FlagError
 from fraud.feedback.canonical import canonical_json, checked_text, content_digest
-from fraud.records import MODELS, Flag, Prediction
+from fraud.records import MODELS, Flag, Prediction, Review, Withdrawal
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 MAX_COMMENT_LENGTH: Final = 2_000
 MAX_INPUT_LENGTH: Final = 200_000
 
@@ -47,19 +47,28 @@ COLUMNS: Final[Mapping[str, str]] = {
     "model_revision": "string",
     "manifest_digest": "string",
     "latency_ms": "float64",
+    "audit_asked": "bool",
     "audit_probability": "float64",
     "verdict": "string",
+    "finding": "string",
     "label": "string",
     "comment": "string",
     "consent_version": "string",
     "reporter": "string",
 }
-"""The columns of schema version 1 in their order, each with its Arrow type."""
+"""The columns of the newest schema version in their order, each with its Arrow type."""
+
+ADDED: Final[Mapping[str, int]] = {"audit_asked": 2, "finding": 2}
+"""The columns that version 1 did not have, each with the version that brought it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionEvent:
-    """What was shown: the prediction that somebody flagged, with the consent under which it is kept."""
+    """What was shown: the prediction that somebody flagged, with the consent under which it is kept.
+
+    `audit_asked` says whether the person was asked about it by lot, and `audit_probability` with what chance;
+    both are None where no lot was drawn.
+    """
 
     event_id: str
     node: str
@@ -67,6 +76,7 @@ class PredictionEvent:
     consent_version: str
     prediction: Prediction
     audit_probability: float | None = None
+    audit_asked: bool | None = None
 
     @property
     def recorded_at(self) -> datetime:
@@ -90,11 +100,53 @@ class FlagEvent:
         return self.flag.flagged_at
 
 
-Event = PredictionEvent | FlagEvent
+@dataclass(frozen=True, slots=True)
+class ReviewEvent:
+    """What a maintainer found about a flag."""
+
+    event_id: str
+    node: str
+    review: Review
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When the flag was reviewed."""
+        return self.review.reviewed_at
 
 
-def submission(prediction: Prediction, flag: Flag, *, node: str) -> tuple[Row, Row]:
+@dataclass(frozen=True, slots=True)
+class WithdrawalEvent:
+    """The tombstone of a flag: it says that something was here, and nothing of what it was."""
+
+    event_id: str
+    node: str
+    withdrawal: Withdrawal
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When consent was taken back."""
+        return self.withdrawal.withdrawn_at
+
+
+Event = PredictionEvent | FlagEvent | ReviewEvent | WithdrawalEvent
+
+
+def submission(
+    prediction: Prediction,
+    flag: Flag,
+    *,
+    node: str,
+    audit_asked: bool | None = None,
+    audit_probability: float | None = None,
+) -> tuple[Row, Row]:
     """Return the two rows of one submission: what was shown, and what was said of it.
+
+    Parameters
+    ----------
+    audit_asked
+        Whether the person was asked by lot; None where no lot was drawn.
+    audit_probability
+        The chance of being asked, in (0, 1]; needed beside `audit_asked`.
 
     Raises
     ------
@@ -130,6 +182,8 @@ def submission(prediction: Prediction, flag: Flag, *, node: str) -> tuple[Row, R
         "model_version": prediction.model_version.version,
         "model_revision": prediction.model_version.revision,
         "manifest_digest": prediction.model_version.manifest_digest,
+        "audit_asked": audit_asked,
+        "audit_probability": audit_probability,
     }
     said = {
         **common,
@@ -142,6 +196,37 @@ def submission(prediction: Prediction, flag: Flag, *, node: str) -> tuple[Row, R
         "reporter": flag.reporter,
     }
     return _every_column(shown), _every_column(said)
+
+
+def review_row(review: Review, *, node: str) -> Row:
+    """Return the row of one review; FlagError for a note that `clean_comment` refuses."""
+    return _every_column(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "event": "review",
+            "event_id": review.review_id,
+            "about_event_id": review.flag_id,
+            "recorded_ms": milliseconds(review.reviewed_at),
+            "node": node,
+            "finding": review.finding.value,
+            "comment": clean_comment(review.note),
+            "reporter": review.reviewer,
+        }
+    )
+
+
+def withdrawal_row(withdrawal: Withdrawal, *, node: str) -> Row:
+    """Return the tombstone of a withdrawn flag: which, when and where, and nothing else."""
+    return _every_column(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "event": "withdrawal",
+            "event_id": withdrawal.withdrawal_id,
+            "about_event_id": withdrawal.flag_id,
+            "recorded_ms": milliseconds(withdrawal.withdrawn_at),
+            "node": node,
+        }
+    )
 
 
 def clean_comment(comment: str) -> str:

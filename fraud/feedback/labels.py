@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from fraud.errors import SettingsError
-from fraud.feedback.events import Event, FlagEvent, PredictionEvent
+from fraud.feedback.events import Event, FlagEvent, PredictionEvent, WithdrawalEvent
 from fraud.records import Label, Prediction
 
 MAX_WEIGHT: Final = 2.0
@@ -50,8 +50,9 @@ class Resolution:
 
 
 def resolve_labels(events: Iterable[Event], *, as_of: datetime) -> Resolution:
-    """Return the labels that were known at `as_of`; later events have no influence.
+    """Return the labels that were known at `as_of`; later events have no influence, but for withdrawals.
 
+    A withdrawn flag is used for nothing, even as of a time before it was withdrawn.
     One vote per reporter and content: the latest counts. A flag counts only beside its own prediction, and
     only for that content. A strict majority of reporters decides, and a tie is dropped. The weight is
     ``min(2, 1 + 0.5 * (margin - 1))``, where the margin is the votes for the label less the votes against:
@@ -59,12 +60,14 @@ def resolve_labels(events: Iterable[Event], *, as_of: datetime) -> Resolution:
     """
     predictions: dict[str, PredictionEvent] = {}
     flags: dict[str, list[FlagEvent]] = defaultdict(list)
-    for event in events:
-        if event.recorded_at > as_of:
+    known = list(events)
+    withdrawn = {event.withdrawal.flag_id for event in known if isinstance(event, WithdrawalEvent)}
+    for event in known:
+        if event.recorded_at > as_of or event.event_id in withdrawn:
             continue
         if isinstance(event, PredictionEvent):
             predictions[event.event_id] = event
-        else:
+        elif isinstance(event, FlagEvent):
             flags[event.content_digest].append(event)
     labels: list[ResolvedLabel] = []
     dropped: list[DroppedLabel] = []

@@ -11,20 +11,46 @@ from typing import NoReturn, TypeVar
 from fraud.errors import FlagError
 from fraud.feedback.canonical import canonical_json, content_digest
 from fraud.feedback.events import (
+    ADDED,
     COLUMNS,
     MAX_INPUT_LENGTH,
     SCHEMA_VERSION,
     Event,
     FlagEvent,
     PredictionEvent,
+    ReviewEvent,
     Row,
+    WithdrawalEvent,
     clean_comment,
 )
-from fraud.records import MODELS, Decision, Flag, Label, ModelVersion, Prediction, Score, Thresholds, Verdict
+from fraud.records import (
+    MODELS,
+    Decision,
+    Finding,
+    Flag,
+    Label,
+    ModelVersion,
+    Prediction,
+    Review,
+    Score,
+    Thresholds,
+    Verdict,
+    Withdrawal,
+)
 
 _MAX_TEXT_LENGTH = 300
 _LAST_MS = 4_102_444_800_000  # the year 2100: a later time is seconds or microseconds taken for milliseconds
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHOWN = (
+    "transaction_json",
+    "history_json",
+    "latency_ms",
+    "audit_asked",
+    "audit_probability",
+    *("model_version", "model_revision", "manifest_digest"),
+    *(column for column in COLUMNS if column.startswith(MODELS)),
+)
+_OF_A_SUBMISSION = ("prediction_id", "profile", "content_digest", "verdict", "label", "consent_version")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -58,25 +84,30 @@ def parse_row(row: Mapping[str, object]) -> Event:
     if unknown := sorted(str(column) for column in row if column not in COLUMNS):
         _refuse(unknown[0][:_MAX_TEXT_LENGTH], f"no column of schema version {SCHEMA_VERSION}")
     version = row.get("schema_version")
-    if isinstance(version, bool) or version != SCHEMA_VERSION:
-        _refuse("schema_version", f"must be {SCHEMA_VERSION}")
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        _refuse("schema_version", f"must be 1 to {SCHEMA_VERSION}")
+    for column, since in ADDED.items():
+        if version < since and row.get(column) is not None:
+            _refuse(column, f"must be null in a row of schema version {version}")
     event = row.get("event")
     if event == "prediction":
         return _prediction_event(row)
     if event == "flag":
         return _flag_event(row)
-    _refuse("event", "must be 'prediction' or 'flag'")
+    if event == "review" and version > 1:
+        return _review_event(row)
+    if event == "withdrawal" and version > 1:
+        return _withdrawal_event(row)
+    _refuse("event", f"is none that schema version {version} has")
 
 
 def _prediction_event(row: Mapping[str, object]) -> PredictionEvent:
-    _require_null(row, "about_event_id", "verdict", "label", "comment", "reporter")
+    _require_null(row, "about_event_id", "verdict", "label", "finding", "comment", "reporter")
     transaction, history = _inputs(row)
     event_id = _text(row, "event_id")
     if event_id != _text(row, "prediction_id"):
         _refuse("event_id", "must equal prediction_id in a prediction row")
-    audit = None if row.get("audit_probability") is None else _number(row, "audit_probability", 1.0)
-    if audit == 0.0:
-        _refuse("audit_probability", "must be above 0")
+    asked, audit = _audit(row)
     prediction = Prediction(
         prediction_id=event_id,
         predicted_at=_moment(row),
@@ -92,29 +123,63 @@ def _prediction_event(row: Mapping[str, object]) -> PredictionEvent:
         latency_ms=_number(row, "latency_ms", math.inf),
     )
     digest, consent = _digest(row), _text(row, "consent_version")
-    return PredictionEvent(event_id, _text(row, "node"), digest, consent, prediction, audit)
+    return PredictionEvent(event_id, _text(row, "node"), digest, consent, prediction, audit, asked)
 
 
 def _flag_event(row: Mapping[str, object]) -> FlagEvent:
-    shown = ("transaction_json", "history_json", "model_version", "model_revision", "manifest_digest")
-    scores = [column for column in COLUMNS if column.startswith(MODELS)]
-    _require_null(row, "about_event_id", "latency_ms", "audit_probability", *shown, *scores)
-    comment = row.get("comment")
-    if not isinstance(comment, str):
-        _refuse("comment", "must be text")
-    if clean_comment(comment) != comment:
-        _refuse("comment", "line ends must be \\n")
+    _require_null(row, "about_event_id", "finding", *_SHOWN)
     flag = Flag(
         flag_id=_text(row, "event_id"),
         flagged_at=_moment(row),
         prediction_id=_text(row, "prediction_id"),
         verdict=_choice(row, "verdict", Verdict),
         label=_choice(row, "label", Label),
-        comment=comment,
+        comment=_comment(row),
         consent_version=_text(row, "consent_version"),
         reporter=_text(row, "reporter"),
     )
     return FlagEvent(flag.flag_id, _text(row, "node"), _text(row, "profile"), _digest(row), flag)
+
+
+def _review_event(row: Mapping[str, object]) -> ReviewEvent:
+    _require_null(row, *_OF_A_SUBMISSION, *_SHOWN)
+    review = Review(
+        review_id=_text(row, "event_id"),
+        reviewed_at=_moment(row),
+        flag_id=_text(row, "about_event_id"),
+        finding=_choice(row, "finding", Finding),
+        note=_comment(row),
+        reviewer=_text(row, "reporter"),
+    )
+    return ReviewEvent(review.review_id, _text(row, "node"), review)
+
+
+def _withdrawal_event(row: Mapping[str, object]) -> WithdrawalEvent:
+    # Whatever else it held could be what was to be forgotten.
+    _require_null(row, *_OF_A_SUBMISSION, *_SHOWN, "finding", "comment", "reporter")
+    withdrawal = Withdrawal(_text(row, "event_id"), _moment(row), _text(row, "about_event_id"))
+    return WithdrawalEvent(withdrawal.withdrawal_id, _text(row, "node"), withdrawal)
+
+
+def _audit(row: Mapping[str, object]) -> tuple[bool | None, float | None]:
+    asked = row.get("audit_asked")
+    if asked is not None and not isinstance(asked, bool):
+        _refuse("audit_asked", "must be true, false or null")
+    probability = None if row.get("audit_probability") is None else _number(row, "audit_probability", 1.0)
+    if probability == 0.0:
+        _refuse("audit_probability", "must be above 0")
+    if asked is not None and probability is None:
+        _refuse("audit_probability", "is needed where audit_asked is given")
+    return asked, probability
+
+
+def _comment(row: Mapping[str, object]) -> str:
+    comment = row.get("comment")
+    if not isinstance(comment, str):
+        _refuse("comment", "must be text")
+    if clean_comment(comment) != comment:
+        _refuse("comment", "line ends must be \\n")
+    return comment
 
 
 def _inputs(row: Mapping[str, object]) -> tuple[dict[str, object], tuple[dict[str, object], ...] | None]:

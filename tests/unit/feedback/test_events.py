@@ -1,7 +1,7 @@
 import json
 import math
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +9,19 @@ from hypothesis import strategies as st
 
 from fraud.errors import FlagError
 from fraud.feedback.canonical import canonical_json
-from fraud.feedback.events import COLUMNS, MAX_COMMENT_LENGTH, clean_comment, milliseconds, submission
+from fraud.feedback.events import (
+    COLUMNS,
+    MAX_COMMENT_LENGTH,
+    clean_comment,
+    milliseconds,
+    review_row,
+    submission,
+    withdrawal_row,
+)
 from fraud.feedback.parsing import parse_line, parse_row
+from fraud.records import Finding, Review, Withdrawal
+
+NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_infinity=False) | TEXT
@@ -145,7 +156,8 @@ def test_any_comment_is_either_refused_or_comes_back(make_prediction, make_flag,
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("schema_version", 2), ("schema_version", True), ("schema_version", None), ("event", "wave"),
+        ("schema_version", 3), ("schema_version", 0), ("schema_version", True),
+        ("schema_version", None), ("event", "wave"),
         ("event_id", ""), ("event_id", "a\nb"), ("event_id", 7), ("recorded_ms", 1.5), ("recorded_ms", -1),
         ("recorded_ms", 10**16), ("recorded_ms", "2026-01-05"), ("node", None), ("profile", ""),
         ("content_digest", "0" * 64), ("content_digest", "x"), ("transaction_json", "[]"),
@@ -154,7 +166,8 @@ def test_any_comment_is_either_refused_or_comes_back(make_prediction, make_flag,
         ("random_forest_probability", 1.1), ("random_forest_probability", "0.5"),
         ("xgboost_probability", math.nan), ("xgboost_probability", None), ("xgboost_review_threshold", -1),
         ("xgboost_decision", "maybe"), ("model_version", None), ("latency_ms", math.inf),
-        ("latency_ms", 10**400), ("audit_probability", 0), ("audit_probability", 2), ("label", "fraud"),
+        ("latency_ms", 10**400), ("audit_probability", 0),
+        ("audit_asked", 1), ("finding", "accept"), ("audit_probability", 2), ("label", "fraud"),
         ("extra", 1),
     ],
 )  # fmt: skip
@@ -216,3 +229,62 @@ def test_no_value_in_a_row_does_worse_than_be_refused(make_prediction, make_flag
         parse_row({**row, field: value})
     except FlagError as error:
         assert error.field in COLUMNS
+
+
+# reviews, withdrawals, audits
+
+
+def _review(**changes):
+    return replace(Review("v_1", NOON, "f_1", Finding.REJECT, "seen\r\nbefore", "m1"), **changes)
+
+
+def test_a_review_comes_back_with_its_note_cleaned():
+    event = parse_row(review_row(_review(), node="n1"))
+    assert event.review == _review(note="seen\nbefore")
+    assert (event.event_id, event.recorded_at, event.node) == ("v_1", NOON, "n1")
+
+
+def test_a_withdrawal_says_nothing_but_which_flag_when_and_where():
+    withdrawal = Withdrawal("w_1", NOON, "f_1")
+    row = withdrawal_row(withdrawal, node="n1")
+    assert parse_row(row).withdrawal == withdrawal
+    assert {name for name, value in row.items() if value is not None} == {
+        "schema_version", "event", "event_id", "about_event_id", "recorded_ms", "node",
+    }  # fmt: skip
+    assert list(row) == list(COLUMNS)
+
+
+@pytest.mark.parametrize("field", ["comment", "transaction_json", "content_digest", "prediction_id", "label"])
+def test_a_tombstone_with_content_is_refused(field):
+    row = withdrawal_row(Withdrawal("w_1", NOON, "f_1"), node="n1")
+    with pytest.raises(FlagError) as caught:
+        parse_row({**row, field: "x"})
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("finding", "maybe"), ("finding", None), ("about_event_id", None), ("comment", None), ("reporter", ""),
+     ("comment", "x" * 2001), ("transaction_json", "{}"), ("label", "fraud"), ("verdict", "right")],
+)  # fmt: skip
+def test_a_bad_review_row_is_refused_with_its_field(field, value):
+    row = review_row(_review(), node="n1")
+    with pytest.raises(FlagError) as caught:
+        parse_row({**row, field: value})
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("asked", "probability"), [(True, 0.25), (False, 0.25), (None, None), (None, 0.5)])
+def test_the_draw_of_an_audit_is_kept_with_the_prediction(prediction, flag, asked, probability):
+    rows = submission(prediction, flag, node="n1", audit_asked=asked, audit_probability=probability)
+    shown = parse_row(rows[0])
+    assert (shown.audit_asked, shown.audit_probability) == (asked, probability)
+    assert rows[1]["audit_asked"] is None
+
+
+@pytest.mark.parametrize(("asked", "probability"), [(True, None), (False, None), (True, 0.0), (True, 1.5)])
+def test_an_audit_without_its_chance_is_refused(prediction, flag, asked, probability):
+    row = submission(prediction, flag, node="n1", audit_asked=asked, audit_probability=probability)[0]
+    with pytest.raises(FlagError) as caught:
+        parse_row(row)
+    assert caught.value.field == "audit_probability"
