@@ -177,11 +177,12 @@ class HubRepository(VersionedRepository):
         head = self.head()
         if head is None or (limit is not None and limit <= 0):
             return ()
-        items = islice(self._client.commits(head), limit)
-        commits = [Commit(item["id"], _message(item), datetime.fromisoformat(item["date"])) for item in items]
-        if self._is_blank(commits[-1].revision):
+        # One more than asked for: only if that is not there, the last is the oldest, and maybe the Hub's own.
+        items = [*islice(self._client.commits(head), None if limit is None else limit + 1)]
+        commits = self._client.run(lambda: [_commit(item) for item in items])
+        if (limit is None or len(commits) <= limit) and self._is_blank(commits[-1].revision):
             commits.pop()
-        return tuple(commits)
+        return tuple(commits[:limit])
 
     def _land(self, prepared: Prepared, message: str, base: str) -> str:
         """Commit until it is known to have happened, or known not to."""
@@ -329,5 +330,6 @@ def _changes(operations: Sequence[Operation], present: dict[str, RemoteFile]) ->
     return changes
 
 
-def _message(item: dict[str, str]) -> str:
-    return _MARK.sub("", f"{item['title']}\n\n{item['message']}").strip()
+def _commit(item: dict[str, str]) -> Commit:
+    message = _MARK.sub("", f"{item['title']}\n\n{item['message']}").strip()
+    return Commit(item["id"], message, datetime.fromisoformat(item["date"]))

@@ -194,7 +194,7 @@ class HubClient:
             if isinstance(cause, httpx2.HTTPError):
                 raise _dropped(cause) from None
             raise self._unexpected(error) from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
             raise self._unexpected(error) from None
 
     def _refused(self, error: "HfHubHTTPError") -> Exception:
@@ -282,7 +282,7 @@ def _install_client() -> None:
     at once: the library would otherwise try again by itself, for as long as a Retry-After says.
     """
     import httpx2
-    from huggingface_hub import get_session, set_client_factory
+    from huggingface_hub import constants, get_session, set_client_factory
     from huggingface_hub.utils import disable_progress_bars
 
     limits = httpx2.Timeout(_ANSWER_S, connect=_CONNECT_S)
@@ -304,6 +304,8 @@ def _install_client() -> None:
 
     hooks = get_session().event_hooks
     set_client_factory(lambda: BoundedClient(event_hooks=hooks, follow_redirects=True, timeout=limits))
+    # Its second transfer protocol has a network stack of its own, without these bounds.
+    constants.HF_HUB_DISABLE_XET = True
     disable_progress_bars()
     # A released model brings its card histories as Parquet: meant, and nothing to warn of.
     warnings.filterwarnings("ignore", "It seems that you are about to commit a data file", UserWarning)
