@@ -6,6 +6,7 @@
     ├── TableError            a transactions table breaks its profile; names column, rule and row
     ├── TransactionError      one transaction breaks its profile; names the field
     ├── FlagError             a flag cannot be taken as it is (no consent, no label, comment too long)
+    ├── RateLimited           too many answers in a short time; `seconds` says how long to wait
     ├── NotFound              a prediction, receipt, version, revision or file that is not there
     ├── BundleRefused         a model bundle whose files, digests or schema are not what they claim
     ├── StorageError          a write could not be made durable; nothing was acknowledged
@@ -60,6 +61,15 @@ class TransactionError(FraudError):
 
 class FlagError(FraudError):
     """A flag cannot be accepted as it is."""
+
+
+class RateLimited(FraudError):
+    """Too many answers in a short time; `params["seconds"]` says how long to wait."""
+
+    @property
+    def seconds(self) -> int:
+        """How long to wait before the same is accepted."""
+        return int(str(self.params.get("seconds", 1)))
 
 
 class NotFound(FraudError):
