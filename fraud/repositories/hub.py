@@ -282,8 +282,8 @@ class HubRepository(VersionedRepository):
             files = self._client.run(lambda: parse_listing(entries))
         # Only the newest few, and in memory: every head of a growing dataset has a listing of its own.
         self._listings[sha] = files
-        while len(self._listings) > _LISTINGS:
-            self._listings.pop(next(iter(self._listings)), None)
+        for oldest in list(self._listings)[:-_LISTINGS]:
+            self._listings.pop(oldest, None)
         return files
 
     def _visible(self, sha: str) -> tuple[RemoteFile, ...]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fraud.cli import main
 from fraud.errors import SettingsError
 from fraud.feedback.dataset import read_events
 from fraud.registry import Aliases
@@ -28,19 +29,21 @@ def hub():
         yield hub
 
 
+def environment(hub: LoopbackHub, directory: Path, artifacts: Path | None = None) -> dict[str, str]:
+    return {
+        "FRAUD_DATASET_REPO": "org/feedback",
+        "FRAUD_MODEL_REPO": "org/models",
+        "FRAUD_HUB_TOKEN": WRITE_TOKEN,
+        "FRAUD_HUB_ENDPOINT": hub.url,
+        "FRAUD_FEEDBACK_DIR": str(directory / "feedback"),
+        "FRAUD_REGISTRY_DIR": str(directory / "registry"),
+        "FRAUD_ARTIFACTS_DIR": str(artifacts or directory),
+        "FRAUD_NODE": "n1",
+    }
+
+
 def settings(hub: LoopbackHub, directory: Path, artifacts: Path | None = None) -> Settings:
-    return read_settings(
-        {
-            "FRAUD_DATASET_REPO": "org/feedback",
-            "FRAUD_MODEL_REPO": "org/models",
-            "FRAUD_HUB_TOKEN": WRITE_TOKEN,
-            "FRAUD_HUB_ENDPOINT": hub.url,
-            "FRAUD_FEEDBACK_DIR": str(directory / "feedback"),
-            "FRAUD_REGISTRY_DIR": str(directory / "registry"),
-            "FRAUD_ARTIFACTS_DIR": str(artifacts or directory),
-            "FRAUD_NODE": "n1",
-        }
-    )
+    return read_settings(environment(hub, directory, artifacts))
 
 
 def flag_something(service) -> str:
@@ -121,3 +124,24 @@ def test_a_start_without_a_hub_and_an_empty_registry_forgets_the_problem(hub, tm
     hub.start()
     assert service.refresh() is False and service.problem is None
     service.close()
+
+
+def test_the_command_line_reads_the_same_repositories(hub, tmp_path, small_bundle, monkeypatch, capsys):
+    for name, value in environment(hub, tmp_path, small_bundle).items():
+        monkeypatch.setenv(name, value)
+    service = build_service(read_settings())
+    flag_something(service)
+    assert service.drain() is None
+    service.close()
+    registry = model_registry(read_settings())
+    registry.record(small_bundle, "Record 1.0.0")
+    assert main(["feedback", "log"]) == 0
+    assert main(["feedback", "pull", "--out", str(tmp_path / "pulled")]) == 0
+    assert main(["promote", "1.0.0"]) == 0
+    assert main(["versions"]) == 0
+    said = capsys.readouterr()
+    assert dataset_repository(read_settings()).head()[:12] in said.out
+    assert "1.0.0" in said.out and "champion" in said.out and WRITE_TOKEN not in said.out + said.err
+    hub.stop()
+    assert main(["feedback", "log"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1, "one sentence"
