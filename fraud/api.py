@@ -127,11 +127,19 @@ class FlagRequest(BaseModel):
     consent: bool = Field(description=f"Agreement to keep what wording {CONSENT_VERSION} names.")
 
 
+class WithdrawalRequest(BaseModel):
+    """Consent taken back for one flag."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    receipt_id: str = Field(max_length=64, description="The receipt that the flag was answered with.")
+
+
 class ReceiptAnswer(BaseModel):
-    """Where a flag is now: saved, then committed at a dataset revision."""
+    """Where a flag is now: saved, then committed at a dataset revision, or withdrawn since."""
 
     receipt_id: str
-    state: Literal["saved", "committed"]
+    state: Literal["saved", "committed", "withdrawn"]
     saved_at: datetime
     revision: str | None
 
@@ -200,6 +208,11 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
             session=http.client.host if http.client else "",
         )
         return _receipt_answer(receipt)
+
+    @app.post("/v1/withdrawals", status_code=201)
+    def withdraw(request: WithdrawalRequest) -> ReceiptAnswer:
+        """Take back consent to keep a flag and what was shown with it; again gives the same receipt."""
+        return _receipt_answer(service.withdraw(request.receipt_id))
 
     @app.get("/v1/flags/{receipt_id}")
     def receipt(receipt_id: str) -> ReceiptAnswer:
@@ -313,7 +326,7 @@ def _explanation_answer(explanation: Explanation) -> ExplanationAnswer:
 def _receipt_answer(receipt: Receipt) -> ReceiptAnswer:
     return ReceiptAnswer(
         receipt_id=receipt.receipt_id,
-        state="committed" if receipt.committed else "saved",
+        state="withdrawn" if receipt.withdrawn else "committed" if receipt.committed else "saved",
         saved_at=receipt.saved_at,
         revision=receipt.revision,
     )

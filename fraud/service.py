@@ -15,11 +15,12 @@ from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions
 from fraud.data.validate import validate_history, validate_transaction
 from fraud.errors import FlagError, FraudError, NotFound
-from fraud.feedback.events import clean_comment, submission
+from fraud.feedback.events import clean_comment, submission, withdrawal_row
 from fraud.feedback.store import FeedbackStore
+from fraud.feedback.withdrawal import withdrawal_id
 from fraud.ids import new_id
 from fraud.models.examples import to_record
-from fraud.records import Flag, Label, ModelVersion, Prediction, Receipt, Verdict
+from fraud.records import Flag, Label, ModelVersion, Prediction, Receipt, Verdict, Withdrawal
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
 from fraud.serving.scorer import Explanation, Scorer
@@ -208,6 +209,22 @@ class FraudService:
             reporter=self._pseudonym(session),
         )
         return self._feedback.append(submission(prediction, flag, node=self._node))
+
+    def withdraw(self, receipt_id: str) -> Receipt:
+        """Take back consent to what a receipt was given for; return once that survives a crash.
+
+        The content leaves the newest version of the dataset with the next commit and is used for no training
+        from then on; a tombstone stays. Again gives the same receipt.
+
+        Raises
+        ------
+        NotFound
+            No flag with this receipt is kept.
+        StorageError
+            The withdrawal could not be made durable.
+        """
+        withdrawal = Withdrawal(withdrawal_id(receipt_id), self._clock(), receipt_id)
+        return self._feedback.withdraw(withdrawal_row(withdrawal, node=self._node))
 
     def receipt(self, receipt_id: str) -> Receipt:
         """Return where a submission is now; NotFound for an unknown receipt."""

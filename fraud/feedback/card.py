@@ -3,18 +3,18 @@
 from typing import Final
 
 from fraud.feedback.events import COLUMNS, SCHEMA_VERSION
+from fraud.feedback.shards import SHARDS
 
 CARD_PATH: Final = "README.md"
-SHARDS: Final = "data/train-*.jsonl"
 
 _TEXT = f"""\
 # Feedback on fraud predictions
 
 Each line is one event. A submission is two of them: the `prediction` that was shown, with both models' scores
 and the versions that gave them, and the `flag`, a person's word on it. They share `prediction_id`. A `review`
-is a maintainer's finding on the flag that its `about_event_id` names. Events are only ever added: a correction
-is a new flag, and the earlier one stays. The exception is a `withdrawal`: the flag that it names, and what was
-shown with it, are removed, and the withdrawal stays in their place.
+is a maintainer's finding on the flag that its `about_event_id` names. Events are only ever added: a
+correction is a new flag, and the earlier one stays. The exception is a `withdrawal`: the flag that it names,
+and what was shown with it, are removed, and the withdrawal stays in their place.
 
 - Schema version {SCHEMA_VERSION}; every row has every column, null where it does not apply.
 - Times are epoch milliseconds, UTC. `transaction_json` and `history_json` are JSON texts.

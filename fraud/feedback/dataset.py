@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from fraud.errors import FlagError, StorageError
-from fraud.feedback.card import SHARDS
 from fraud.feedback.events import COLUMNS, Event, Row
 from fraud.feedback.parsing import parse_line, parse_row
+from fraud.feedback.shards import numbered_lines, shards
+from fraud.feedback.withdrawal import doomed_lines, withdrawn_flags
 from fraud.repositories.port import VersionedRepository
 
-_MAX_LINE_BYTES = 1 << 20
 _ROWS_PER_GROUP = 5_000
 _PASSING = {
     "prediction": ("node", "consent_version", "schema_version"),
@@ -114,9 +114,14 @@ def _count(lines: list[str], name: str) -> int | None:
 
 def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
     seen: dict[str, bytes] = {}
-    for path in sorted(snapshot.glob(SHARDS)):
+    # A node that had not heard of a withdrawal may have committed the content after it.
+    doomed = doomed_lines(snapshot, withdrawn_flags(snapshot))
+    for path in shards(snapshot):
         shard = PurePosixPath(path.relative_to(snapshot)).as_posix()
-        for number, line in _lines(path):
+        gone = doomed[path].lines if path in doomed else frozenset[int]()
+        for number, line in numbered_lines(path):
+            if number in gone:
+                continue
             try:
                 row = parse_line(line)
                 event = parse_row(row)
@@ -137,18 +142,6 @@ def _identity(row: Row) -> bytes:
     passing = _PASSING.get(str(row["event"]), ())
     items = sorted((name, value) for name, value in row.items() if value is not None and name not in passing)
     return hashlib.blake2b(repr(items).encode(), digest_size=16).digest()
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield numbered lines of at most 1 MiB and a bit; the rest of a longer one is skipped, never held."""
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(_MAX_LINE_BYTES + 1):
-            number += 1
-            end = line
-            while len(end) > _MAX_LINE_BYTES and not end.endswith(b"\n"):
-                end = file.readline(_MAX_LINE_BYTES + 1)
-            yield number, line
 
 
 def _write(snapshot: Path, sha: str, out_dir: Path) -> PullReport:

@@ -111,6 +111,61 @@ class Outbox:
             receipt = _receipt(database, receipt_id)
         return receipt
 
+    def withdraw(self, receipt_id: str, tombstone_id: str, lines: bytes) -> Receipt:
+        """Save a tombstone and let go of the content that it is about; return the tombstone's receipt.
+
+        Again gives the same receipt. A full backlog is no reason to refuse: what is taken back makes room.
+        """
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO submissions (receipt_id, saved_ms, n_rows, checksum, payload)"
+                " VALUES (?, ?, 1, ?, ?) ON CONFLICT (receipt_id) DO NOTHING",
+                (tombstone_id, _now_ms(), _checksum(tombstone_id, lines), lines),
+            )
+            # Out of its batch as well: if that is committed already, the tombstone comes in a later one.
+            database.execute(
+                "UPDATE submissions SET payload = NULL, batch_id = NULL, damaged = 0"
+                " WHERE receipt_id = ? AND payload IS NOT NULL",
+                (receipt_id,),
+            )
+            return _receipt(database, tombstone_id)
+
+    def knows(self, receipt_id: str) -> bool:
+        """Return whether a receipt was given here."""
+        with self._reading() as database:
+            query = "SELECT 1 FROM submissions WHERE receipt_id = ?"
+            return database.execute(query, (receipt_id,)).fetchone() is not None
+
+    def receipts(self) -> Iterator[Receipt]:
+        """Yield every receipt as it stands now, in the order in which they were given."""
+        seq = 0
+        while True:
+            with self._reading() as database:
+                rows = database.execute(
+                    "SELECT seq, receipt_id, saved_ms, revision FROM submissions LEFT JOIN batches"
+                    " USING (batch_id) WHERE seq > ? ORDER BY seq LIMIT 1000",
+                    (seq,),
+                ).fetchall()
+            if not rows:
+                return
+            seq = rows[-1][0]
+            yield from (Receipt(row[1], _moment(row[2]), row[3]) for row in rows)
+
+    def waiting(self) -> Iterator[bytes]:
+        """Yield the lines of each submission that is not committed yet, oldest first."""
+        seq = 0
+        while True:
+            with self._reading() as database:
+                row = database.execute(
+                    "SELECT seq, payload FROM submissions WHERE seq > ? AND payload IS NOT NULL"
+                    " AND NOT damaged ORDER BY seq LIMIT 1",
+                    (seq,),
+                ).fetchone()
+            if row is None:
+                return
+            seq = row[0]
+            yield row[1]
+
     def receipt(self, receipt_id: str) -> Receipt:
         """Return a receipt as it stands now; NotFound if it was never given."""
         if not receipt_id.isprintable():

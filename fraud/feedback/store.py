@@ -5,7 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fraud.durable import exclusive
@@ -14,6 +14,7 @@ from fraud.feedback.card import CARD_PATH, dataset_card
 from fraud.feedback.events import COLUMNS
 from fraud.feedback.outbox import Batch, Outbox
 from fraud.feedback.parsing import parse_row
+from fraud.feedback.withdrawal import is_flag_id, mentions, rewritten, tombstones, withdrawal_id
 from fraud.records import Receipt
 from fraud.repositories.port import Add, Operation, VersionedRepository
 
@@ -100,6 +101,29 @@ class FeedbackStore:
             raise FlagError("The submission is larger than 1 MiB.", code="submission_too_large")
         return self._outbox.append(receipt_id, lines, len(rows))
 
+    def withdraw(self, row: Mapping[str, object]) -> Receipt:
+        """Take back the flag that a withdrawal row names; return once that survives a crash.
+
+        What still waits here is dropped at once, and the next drain removes the rest from the dataset's head.
+        Again gives the same receipt.
+
+        Raises
+        ------
+        NotFound
+            Neither the outbox nor the dataset knows the flag.
+        StorageError
+            The outbox cannot be written; nothing was taken back.
+        """
+        flag_id = str(row["about_event_id"])
+        if not is_flag_id(flag_id) or not (self._outbox.knows(flag_id) or self._at_head(flag_id)):
+            raise NotFound(
+                "No flag with this receipt is kept here; check the receipt that you were given.",
+                code="no_receipt",
+                field="receipt_id",
+            )
+        parse_row(row)
+        return self._outbox.withdraw(flag_id, withdrawal_id(flag_id), _line(row))
+
     def drain(self) -> DrainReport:
         """Commit what is waiting, oldest first; a batch that an earlier drain left is finished first.
 
@@ -119,7 +143,8 @@ class FeedbackStore:
 
     def receipt(self, receipt_id: str) -> Receipt:
         """Return a receipt as it stands now; NotFound if it was never given."""
-        return self._outbox.receipt(receipt_id)
+        receipt = self._outbox.receipt(receipt_id)
+        return replace(receipt, withdrawn=self._outbox.knows(withdrawal_id(receipt_id)))
 
     def backlog(self) -> int:
         """Return how many submissions are acknowledged and not committed yet."""
@@ -132,6 +157,10 @@ class FeedbackStore:
     def close(self) -> None:
         """Close the outbox; the next call opens it again."""
         self._outbox.close()
+
+    def _at_head(self, flag_id: str) -> bool:
+        head = self._repository.head()
+        return head is not None and mentions(self._repository.snapshot(head), flag_id)
 
     def _drain(self) -> DrainReport:
         n_submissions = n_batches = 0
@@ -171,9 +200,8 @@ class FeedbackStore:
                 self._outbox.committed(batch_id, None)
                 return 0, None
             try:
-                revision = self._repository.commit(
-                    _operations(batch, shard), _message(batch, self._node), head
-                )
+                operations = _operations(batch, shard) + self._removals(batch, head)
+                revision = self._repository.commit(operations, _message(batch, self._node), head)
             except StaleParent:
                 continue
             return self._outbox.committed(batch_id, revision), revision
@@ -181,6 +209,10 @@ class FeedbackStore:
             f"The dataset repository moved on {_ATTEMPTS} times during one commit; drain again later.",
             code="contended",
         )
+
+    def _removals(self, batch: Batch, head: str | None) -> list[Operation]:
+        stones = tombstones(batch.lines)
+        return [*rewritten(self._repository.snapshot(head), stones)] if stones and head else []
 
     def _shard(self, batch_id: str) -> str:
         day = self._outbox.sealed_at(batch_id).strftime("%Y%m%d")

@@ -1,0 +1,47 @@
+"""The shards of one revision on disk: where they are, their lines, and what a line is about at a glance."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+SHARDS: Final = "data/train-*.jsonl"
+MAX_LINE_BYTES: Final = 1 << 20
+
+# A quotation mark inside a text is escaped, so a comment can quote such a pair and is not taken for one.
+_ABOUT = re.compile(rb'"(?:about_)?event_id"\s*:\s*"([^"\\]*)"')
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+\Z")
+_PREDICTION = re.compile(rb'"prediction_id"\s*:\s*"([^"\\]*)"')
+
+
+def shards(snapshot: Path) -> list[Path]:
+    """Return the shards below a snapshot, in the order in which they are read."""
+    return sorted(snapshot.glob(SHARDS))
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield lines counted from 1, cut at 1 MiB and a bit: the rest of a longer one is skipped, never held."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            end = line
+            while len(end) > MAX_LINE_BYTES and not end.endswith(b"\n"):
+                end = file.readline(MAX_LINE_BYTES + 1)
+            yield number, line
+
+
+def split_lines(content: bytes) -> list[bytes]:
+    """Return lines with their ends, parted at line feeds only, as `numbered_lines` counts them."""
+    return _LINE.findall(content)
+
+
+def ids_in(line: bytes) -> list[bytes]:
+    """Return the ids of the event, and of the event that it is about, without reading the JSON."""
+    return _ABOUT.findall(line)
+
+
+def prediction_in(line: bytes) -> bytes | None:
+    """Return the id of the prediction that a line is about, without reading the JSON."""
+    found = _PREDICTION.search(line)
+    return None if found is None else found[1]

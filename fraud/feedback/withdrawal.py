@@ -1,0 +1,154 @@
+"""Taking back what was said: which lines of the dataset go, and what stays in their place.
+
+What goes is the submission that a withdrawal names: the flag, the prediction kept with it, and the reviews of
+the flag, whose notes may repeat it. What somebody else said of the same prediction was kept with their own
+consent and stays, and with it their copy of what was shown.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fraud.errors import FlagError
+from fraud.feedback.events import Row, WithdrawalEvent
+from fraud.feedback.parsing import parse_line, parse_row
+from fraud.feedback.shards import ids_in, numbered_lines, prediction_in, shards, split_lines
+from fraud.repositories.port import Add
+
+_FLAG_ID = re.compile(r"f_[0-9A-HJKMNP-TV-Z]{26}")
+
+
+@dataclass(slots=True)
+class Doomed:
+    """Line numbers of one shard that go, and the withdrawn flags among them by line."""
+
+    lines: set[int] = field(default_factory=set)
+    flags: dict[int, str] = field(default_factory=dict)
+
+
+def is_flag_id(text: str) -> bool:
+    """Return whether `text` has the form of a flag's receipt; only those can be withdrawn."""
+    return _FLAG_ID.fullmatch(text) is not None
+
+
+def withdrawal_id(flag_id: str) -> str:
+    """Return the id of a flag's tombstone: one for each flag, so that a repeated withdrawal is the same."""
+    return "w_" + flag_id.partition("_")[2]
+
+
+def tombstones(lines: bytes) -> dict[str, bytes]:
+    """Return the withdrawn flag of each withdrawal among JSONL lines, with its line."""
+    found: dict[str, bytes] = {}
+    if b'"withdrawal"' in lines:
+        for line in split_lines(lines):
+            flag_id = _withdrawn_by(line)
+            if flag_id is not None:
+                found[flag_id] = line
+    return found
+
+
+def withdrawn_flags(snapshot: Path) -> frozenset[str]:
+    """Return every flag that has a tombstone at a revision; one quick look at each line."""
+    found = (_withdrawn_by(line) for path in shards(snapshot) for _, line in numbered_lines(path))
+    return frozenset(flag_id for flag_id in found if flag_id is not None)
+
+
+def mentions(snapshot: Path, flag_id: str) -> bool:
+    """Return whether a revision knows a flag, by the flag itself or by its tombstone."""
+    wanted = flag_id.encode()
+    return any(wanted in ids_in(line) for path in shards(snapshot) for _, line in numbered_lines(path))
+
+
+def doomed_lines(snapshot: Path, flag_ids: frozenset[str]) -> dict[Path, Doomed]:
+    """Return, by shard, the lines that are not to be kept once these flags are withdrawn."""
+    if not flag_ids:
+        return {}
+    doomed: dict[Path, Doomed] = {}
+    shown = _dooms_of_flags(snapshot, {flag_id.encode() for flag_id in flag_ids}, doomed)
+    if shown:
+        _doom_predictions(snapshot, shown, doomed)
+    return {path: found for path, found in doomed.items() if found.lines}
+
+
+def rewritten(snapshot: Path, stones: Mapping[str, bytes]) -> list[Add]:
+    """Return the shards that held what is withdrawn, each with the tombstones where the flags were.
+
+    No other line changes by a byte, and no shard disappears: that a shard is there is how an interrupted
+    drain knows that its batch was committed, and must not commit the content again.
+    """
+    operations = []
+    for path, found in doomed_lines(snapshot, frozenset(stones)).items():
+        kept = [
+            stones[found.flags[number]] if number in found.flags else line
+            for number, line in enumerate(split_lines(path.read_bytes()), 1)
+            if number not in found.lines or number in found.flags
+        ]
+        kept = kept or [stones[flag_id] for flag_id in sorted(stones)[:1]]
+        operations.append(Add(path.relative_to(snapshot).as_posix(), b"".join(kept)))
+    return operations
+
+
+def _withdrawn_by(line: bytes) -> str | None:
+    if b'"withdrawal"' not in line:
+        return None
+    try:
+        event = parse_row(parse_line(line))
+    except FlagError:
+        return None
+    return event.withdrawal.flag_id if isinstance(event, WithdrawalEvent) else None
+
+
+def _dooms_of_flags(snapshot: Path, wanted: set[bytes], doomed: dict[Path, Doomed]) -> set[bytes]:
+    """Mark the flags and what is about them; return the predictions that they were shown with."""
+    shown: set[bytes] = set()
+    for path in shards(snapshot):
+        before: tuple[int, bytes] = (0, b"")
+        for number, line in numbered_lines(path):
+            if not wanted.isdisjoint(ids_in(line)):
+                row = _row(line)
+                if row is None or row.get("event") != "withdrawal":
+                    found = doomed.setdefault(path, Doomed())
+                    found.lines.add(number)
+                    if row is not None and row.get("event") == "flag":
+                        found.flags[number] = str(row["event_id"])
+                        shown |= _beside(line, before, found)
+            before = (number, line)
+    return shown
+
+
+def _beside(line: bytes, before: tuple[int, bytes], found: Doomed) -> set[bytes]:
+    """Mark the prediction that was saved with a flag: the line above it, as `submission` wrote them."""
+    prediction = prediction_in(line)
+    if prediction is None:
+        return set()
+    above = _row(before[1]) or {}
+    if above.get("event") == "prediction" and prediction_in(before[1]) == prediction:
+        found.lines.add(before[0])
+    return {prediction}
+
+
+def _doom_predictions(snapshot: Path, shown: set[bytes], doomed: dict[Path, Doomed]) -> None:
+    """Mark what is left of predictions that nobody else has flagged."""
+    left: dict[bytes, list[tuple[Path, int]]] = {}
+    flagged: set[bytes] = set()
+    for path in shards(snapshot):
+        gone = doomed[path].lines if path in doomed else frozenset[int]()
+        for number, line in numbered_lines(path):
+            prediction = prediction_in(line)
+            if prediction is None or prediction not in shown or number in gone:
+                continue
+            if (_row(line) or {}).get("event") == "flag":
+                flagged.add(prediction)
+            else:
+                left.setdefault(prediction, []).append((path, number))
+    for prediction in left.keys() - flagged:
+        for path, number in left[prediction]:
+            doomed.setdefault(path, Doomed()).lines.add(number)
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        return parse_line(line)
+    except FlagError:
+        return None
