@@ -51,7 +51,7 @@ def main() -> None:
     pipeline = FeaturePipeline.fit(profile, observed.take(plan.train))
     history = History.of(table, profile) if profile.features.history else None
     train, later = (
-        TrainingRows(pipeline.transform(part, history), part.labels, np.ones(len(part)))
+        TrainingRows(pipeline.transform(part, history), part.labels, np.ones(len(part)), part.rows)
         for part in (observed.take(plan.train), observed.take(plan.calibration))
     )
     sampled = train.undersampled(profile.models.negatives_per_fraud, 7)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud.data.profile import HistoryAggregate, Profile, window_ms
+from fraud.data.profile import DAY_MS, HistoryAggregate, Profile, window_ms
 from fraud.data.table import NEVER_MS, Coded, Transactions
 from fraud.features import kernels
 
@@ -76,7 +76,8 @@ def build_index(transactions: Transactions, by: tuple[str, ...], profile: Profil
     rows = rows[_sorted_by(key[rows], n_keys)]  # the table is ordered by time, so each group is too
     keys, starts = np.unique(key[rows], return_index=True)
     times = transactions.times()[rows]
-    known_offsets, known_times, frauds = _known_labels(transactions, rows, key[rows], keys)
+    delay_ms = int(profile.features.label_delay_days * DAY_MS)
+    known_offsets, known_times, frauds = _known_labels(transactions, rows, key[rows], keys, delay_ms)
     position = profile.features.position
     amount = profile.columns.amount
     cents = np.zeros(len(rows), np.int64)
@@ -101,15 +102,27 @@ def _running(values: I64) -> I64:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
 
 
-def _known_labels(transactions: Transactions, rows: I64, key: I64, keys: I64) -> tuple[I64, I64, I64]:
-    """Return offsets, times and running frauds of the labels, ordered by when each became known."""
-    known = transactions.known_at_ms[rows] != NEVER_MS
-    moments, key, labels = transactions.known_at_ms[rows][known], key[known], transactions.labels[rows][known]
-    if ((moments[1:] < moments[:-1]) & (key[1:] == key[:-1])).any():  # a constant delay needs no sorting
-        order = np.lexsort((moments, key))
-        moments, key, labels = moments[order], key[order], labels[order]
+def _known_labels(
+    transactions: Transactions, rows: I64, key: I64, keys: I64, delay_ms: int
+) -> tuple[I64, I64, I64]:
+    """Return offsets, times and running frauds of what became known, in its order.
+
+    A fraud reported after the label delay became known twice: once the delay had passed without a report it
+    counted as legitimate like any other, and at its report as a fraud. Counting it once, at the report, would
+    tell earlier rows by its absence that a report was still to come.
+    """
+    moments, labels = transactions.known_at_ms[rows], transactions.labels[rows]
+    matured = transactions.times()[rows] + delay_ms
+    known = moments != NEVER_MS
+    late = known & (labels == 1) & (moments > matured)
+    moments = np.concatenate([moments[known], matured[late]])
+    frauds = np.concatenate([labels[known], np.zeros(int(late.sum()))]).astype(np.int64)
+    key = np.concatenate([key[known], key[late]])
+    if ((moments[1:] < moments[:-1]) & (key[1:] == key[:-1])).any() or late.any():
+        order = np.lexsort((moments, key))  # a constant delay needs no sorting
+        moments, key, frauds = moments[order], key[order], frauds[order]
     offsets = np.append(np.searchsorted(key, keys), len(key)).astype(np.int64)
-    return offsets, moments, _running(labels.astype(np.int64))
+    return offsets, moments, _running(frauds)
 
 
 class History:

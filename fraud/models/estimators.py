@@ -35,28 +35,36 @@ EARLY_STOPPING_ROUNDS = 60
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """A matrix to fit on: features float32 [n, d], labels and weights float64 [n]."""
+    """A matrix to fit on: features float32 [n, d], labels and weights float64 [n].
+
+    `rows` are positions in the base table, int64 [n]; -1 is a row that people flagged.
+    """
 
     features: F32
     labels: F64
     weights: F64
+    rows: NDArray[np.int64]
+
+    def take(self, chosen: NDArray[np.bool_]) -> "TrainingRows":
+        """Return the chosen rows."""
+        return TrainingRows(
+            self.features[chosen], self.labels[chosen], self.weights[chosen], self.rows[chosen]
+        )
 
     def undersampled(self, negatives_per_fraud: float | None, seed: int) -> "TrainingRows":
-        """Return all frauds and a random share of the others (None: everything).
+        """Return all frauds, all flagged rows, and a random share of the others (None: everything).
 
-        Calibration on a slice at its natural rate undoes the change of the base rate (Dal Pozzolo et al.,
-        "Calibrating probability with undersampling", CIDM 2015, does it in closed form).
+        Each base row has a draw of its own, so that a table which differs by a few rows keeps nearly the
+        same sample: otherwise the gate would compare two draws, not two models. Calibration on a slice at
+        its natural rate undoes the change of the base rate (Dal Pozzolo et al., "Calibrating probability
+        with undersampling", CIDM 2015, does it in closed form).
         """
         if negatives_per_fraud is None:
             return self
-        fraud = np.flatnonzero(self.labels == 1)
-        honest = np.flatnonzero(self.labels == 0)
-        n_kept = int(negatives_per_fraud * len(fraud))
-        if n_kept >= len(honest):
-            return self
-        kept = np.random.default_rng(seed).choice(honest, n_kept, replace=False)
-        rows = np.sort(np.concatenate([fraud, kept]))
-        return TrainingRows(self.features[rows], self.labels[rows], self.weights[rows])
+        sampled = (self.labels == 0) & (self.rows >= 0)
+        share = negatives_per_fraud * float((self.labels == 1).sum()) / max(1, int(sampled.sum()))
+        draws = np.random.default_rng(seed).random(int(self.rows.max(initial=0)) + 1)
+        return self.take(~sampled | (draws[self.rows] < share))
 
 
 @dataclass(frozen=True)

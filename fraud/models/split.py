@@ -1,6 +1,6 @@
 """Which rows train, which calibrate, which test: in time, with the label delay between."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,6 +25,12 @@ class Split:
     as_of_ms: int | None
     n_dropped_compromised: int = 0
     note: str = ""
+
+    def labelled(self, transactions: Transactions) -> "Split":
+        """Return the same plan without the rows of its fitting parts that have no label (any more)."""
+        known = ~np.isnan(transactions.labels)
+        train, calibration = (rows[known[rows]] for rows in (self.train, self.calibration))
+        return replace(self, train=train, calibration=calibration)
 
     def windows(self, transactions: Transactions) -> dict[str, dict[str, object]]:
         """Return first and last time, rows and frauds of each part, for the manifest."""

@@ -75,11 +75,14 @@ def train(
     *,
     seed: int = 7,
     additions: Additions | None = None,
+    plan: Split | None = None,
     progress: Progress = lambda message: None,
 ) -> Training:
     """Fit, calibrate, set thresholds and evaluate both models by the profile's plan.
 
     Labels are taken as they stood when the test window began; the test window itself is only scored.
+    A `plan` made before labels were withdrawn from rows keeps its test window; rows without a label are left
+    out of the other parts.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def train(
     BundleRefused
         The packed form of a model does not answer as the fitted one does.
     """
-    plan = split(transactions, profile, seed)
+    plan = split(transactions, profile, seed) if plan is None else plan.labelled(transactions)
     progress(_describe(plan, transactions))
     observed = transactions.with_labels(labels_as_of(transactions, plan.as_of_ms), transactions.known_at_ms)
     pipeline = FeaturePipeline.fit(profile, observed.take(plan.train))
@@ -104,7 +107,7 @@ def train(
         test=transactions.take(plan.test),
         test_features=pipeline.transform(transactions.take(plan.test), history),
         extra=_addition_rows(additions, pipeline, history),
-        average_fraud=_average_fraud(transactions, plan, profile),
+        average_fraud=_average_fraud(observed, plan, profile),
     )
     models = {}
     for name in MODELS:
@@ -190,7 +193,7 @@ def _check_parity(name: str, final: Fitted, forest: PackedForest, features: NDAr
 
 
 def _rows(pipeline: FeaturePipeline, part: Transactions, history: History | None) -> TrainingRows:
-    return TrainingRows(pipeline.transform(part, history), part.labels, np.ones(len(part)))
+    return TrainingRows(pipeline.transform(part, history), part.labels, np.ones(len(part)), part.rows)
 
 
 def _stack(rows: TrainingRows, extra: TrainingRows | None) -> TrainingRows:
@@ -200,6 +203,7 @@ def _stack(rows: TrainingRows, extra: TrainingRows | None) -> TrainingRows:
         np.concatenate([rows.features, extra.features]),
         np.concatenate([rows.labels, extra.labels]),
         np.concatenate([rows.weights, extra.weights]),
+        np.concatenate([rows.rows, extra.rows]),
     )
 
 
@@ -214,7 +218,8 @@ def _addition_rows(
         if past is not None and history is not None:
             one = additions.transactions.take(np.array([row]))
             features[row] = pipeline.transform(one, history.with_main_entity(past))[0]
-    return TrainingRows(features, additions.transactions.labels, additions.weights)
+    flagged = np.full(len(features), -1, np.int64)
+    return TrainingRows(features, additions.transactions.labels, additions.weights, flagged)
 
 
 def _average_fraud(transactions: Transactions, plan: Split, profile: Profile) -> float:

@@ -95,6 +95,33 @@ def test_a_label_counts_only_once_it_is_known() -> None:
     assert columns["shop_fraud_rate_3d"][3] == 1.0 and np.isnan(columns["shop_fraud_rate_3d"][2])
 
 
+def test_a_fraud_reported_late_counts_as_legitimate_until_then() -> None:
+    rows = [(0, "a", "x", 10, 1), (1, "b", "x", 10, 0), (60, "c", "x", 10, 0), (90, "d", "x", 10, 0)]
+    table = tiny(rows)
+    reported = table.known_at_ms.copy()
+    reported[0] = table.times()[0] + 80 * HOUR  # the label delay is 48 hours
+    columns = features(table.with_labels(table.labels, reported))
+    assert columns["shop_fraud_rate_3d"][2] == 0.0, "nobody knew at hour 60"
+    assert columns["shop_n_frauds_3d"][2:].tolist() == [0, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(49, 400), min_size=12, max_size=12), st.integers(0, 300))
+def test_a_report_changes_no_row_before_it(hours: list[int], moment: int) -> None:
+    table = tiny([(i * 12, "ab"[i % 2], "x", 10, 1) for i in range(12)])
+    reported = table.times() + np.array(hours) * HOUR
+    now = table.times()[0] + moment * HOUR
+    seen = features(table.with_labels(table.labels, reported))
+    # The world in which nothing was reported from `now` on: those labels are legitimate, as far as is known.
+    open_cases = reported >= now
+    unreported = np.where(open_cases, 0.0, table.labels)
+    matured = np.where(open_cases, table.times() + 48 * HOUR, reported)
+    blind = features(table.with_labels(unreported, matured))
+    earlier = table.times() <= now
+    for name, column in seen.items():
+        np.testing.assert_array_equal(column[earlier], blind[name][earlier], err_msg=name)
+
+
 def test_an_unknown_label_is_never_counted_as_legitimate() -> None:
     columns = features(tiny([(0, "a", "x", 10, None), (1, "b", "x", 10, 1), (60, "c", "x", 10, None)]))
     assert columns["shop_fraud_rate_3d"][2] == 1.0
