@@ -23,6 +23,7 @@ from fraud.errors import (
     FlagError,
     FraudError,
     NotFound,
+    RateLimited,
     RepositoryError,
     StorageError,
     TableError,
@@ -38,6 +39,7 @@ _STATUS: tuple[tuple[type[FraudError], int], ...] = (
     (TransactionError, 422),
     (TableError, 422),
     (FlagError, 422),
+    (RateLimited, 429),
     (NotFound, 404),
     (StorageError, 503),
     (RepositoryError, 503),
@@ -95,6 +97,9 @@ class PredictionAnswer(BaseModel):
     scores: dict[str, ScoreAnswer]
     explanations: dict[str, ExplanationAnswer] | None = None
     latency_ms: float
+    audit_asked: bool = Field(
+        default=False, description="Drawn for the quality sample: please flag it, right or wrong."
+    )
 
 
 class RejectedRow(BaseModel):
@@ -199,13 +204,15 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
     @app.post("/v1/flags", status_code=201)
     def flag(request: FlagRequest, http: Request) -> ReceiptAnswer:
         """Keep a word on a prediction; answered once it survives a crash."""
+        address = http.client.host if http.client else ""
         receipt = service.flag(
             request.prediction_id,
             request.verdict,
             label=request.label,
             comment=request.comment,
             consent=request.consent,
-            session=http.client.host if http.client else "",
+            session=address,
+            address=address,
         )
         return _receipt_answer(receipt)
 
@@ -307,6 +314,7 @@ def _prediction_answer(
         if explanations is None
         else {name: _explanation_answer(e) for name, e in explanations.items()},
         latency_ms=round(prediction.latency_ms, 3),
+        audit_asked=prediction.audit_asked is True,
     )
 
 
@@ -351,7 +359,8 @@ async def _on_fraud_error(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     parts = error.problems if isinstance(error, TransactionError) else ()
     problems = [{"field": p.field, "code": p.code, "detail": p.message} for p in parts or [error]]
-    return _problem(status, error.message, error.code, problems)
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, RateLimited) else None
+    return _problem(status, error.message, error.code, problems, headers)
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:

@@ -31,6 +31,11 @@ class FeedbackSettings:
     commit_seconds: float = 2.0
     max_backlog: int = 50_000
     pseudonym_key: str | None = field(default=None, repr=False)
+    reporter_limit: str = "60/minute; 1000/day"
+    address_limit: str = "600/minute; 20000/day"
+    audit_share: float = 0.05
+    quarantine_days: float | None = 0.0
+    """Age from which a flag is used without a review; None for the profile's label delay."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
-    FRAUD_REFRESH_SECONDS; FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub), FRAUD_HUB_TOKEN or
-    HF_TOKEN (secret), FRAUD_HUB_ENDPOINT. On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a
-    repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    FRAUD_REFRESH_SECONDS; FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute; 1000/day" or
+    "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
+    flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
+    Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
+    FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT. On a Space (SPACE_ID is set) the host defaults
+    to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests
+    and commits.
 
     Raises
     ------
@@ -91,6 +100,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             commit_seconds=_number(env, "FRAUD_COMMIT_SECONDS", 60.0 if hub.dataset else 2.0, 0.05, 86_400),
             max_backlog=int(_number(env, "FRAUD_MAX_BACKLOG", 50_000, 1, 10_000_000)),
             pseudonym_key=env.get("FRAUD_PSEUDONYM_KEY") or None,
+            reporter_limit=_limit(env, "FRAUD_REPORTER_LIMIT", FeedbackSettings.reporter_limit),
+            address_limit=_limit(env, "FRAUD_ADDRESS_LIMIT", FeedbackSettings.address_limit),
+            audit_share=_number(env, "FRAUD_AUDIT_SHARE", FeedbackSettings.audit_share, 0, 1),
+            quarantine_days=_quarantine_days(env, strangers=on_space or hub.dataset is not None),
         ),
         models=ModelSettings(
             artifacts=artifacts,
@@ -126,6 +139,17 @@ def _repository(env: Mapping[str, str], name: str) -> str | None:
     if not _REPOSITORY.fullmatch(raw) or ".." in raw or "--" in raw or raw.endswith(".git"):
         raise SettingsError(f"{name} must be ORG/NAME, as on the Hub.", code="settings", field=name)
     return raw
+
+
+def _limit(env: Mapping[str, str], name: str, default: str) -> str:
+    raw = (env.get(name) or default).strip()
+    return "" if raw == "off" else raw
+
+
+def _quarantine_days(env: Mapping[str, str], *, strangers: bool) -> float | None:
+    if not env.get("FRAUD_QUARANTINE_DAYS"):
+        return None if strangers else 0.0
+    return _number(env, "FRAUD_QUARANTINE_DAYS", 0, 0, 3_650)
 
 
 def _node_name(env: Mapping[str, str]) -> str:

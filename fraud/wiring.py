@@ -9,6 +9,8 @@ from pathlib import Path
 
 from fraud.durable import sync_directory
 from fraud.errors import FraudError
+from fraud.feedback.audit import AuditPolicy, AuditSampler
+from fraud.feedback.limiter import FlagLimiter
 from fraud.feedback.store import FeedbackStore
 from fraud.registry import ModelRegistry
 from fraud.repositories.hub import HubRepository
@@ -58,7 +60,15 @@ def build_service(settings: Settings) -> FraudService:
         feedback.directory / "outbox", dataset_repository(settings), feedback.node, feedback.max_backlog
     )
     champion = Champion(model_registry(settings), settings.models.artifacts)
-    return FraudService(champion, store, node=feedback.node, pseudonym_key=_pseudonym_key(feedback))
+    key = _pseudonym_key(feedback)
+    return FraudService(
+        champion,
+        store,
+        node=feedback.node,
+        pseudonym_key=key,
+        limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
+        audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
+    )
 
 
 def _pseudonym_key(settings: FeedbackSettings) -> bytes:

@@ -36,9 +36,13 @@ class ServiceFlagging(gr.FlaggingCallback):
         return self._n_flags
 
     def submit(
-        self, flag_data: Sequence[Any], flag_option: str | None, username: str | None = None
+        self,
+        flag_data: Sequence[Any],
+        flag_option: str | None,
+        username: str | None = None,
+        address: str = "",
     ) -> Receipt:
-        """Keep one flag and return its receipt.
+        """Keep one flag and return its receipt; `address` is counted for a while and never kept.
 
         Raises
         ------
@@ -53,6 +57,7 @@ class ServiceFlagging(gr.FlaggingCallback):
             comment=comment or "",
             consent=consent is True,
             session=username or "",
+            address=address,
         )
         self._n_flags += 1
         return receipt
@@ -91,6 +96,12 @@ class FlagSection:
                     "value": f"<h3>{text('right_question', language)}</h3>"
                     f'<p class="quiet">{text("right_lead", language)}</p>'
                 },
+            )
+            self._audit = make(
+                gr.HTML,
+                lambda language: {"value": f'<p class="noted">{text("audit_asked", language)}</p>'},
+                visible=False,
+                elem_id="flag-audit",
             )
             with gr.Row(elem_classes=["verdicts"]) as self._buttons:
                 self._right = make(
@@ -140,13 +151,14 @@ class FlagSection:
     def outputs(self) -> list[Any]:
         """Every component that `fresh` and the handlers may change."""
         return [
-            self._verdict, self.receipt_id, self._buttons, self._right, self._wrong, self._details,
-            self._noted, self._label, self._comment, self._consent, self.status, self._timer,
+            self._audit, self._verdict, self.receipt_id, self._buttons, self._right, self._wrong,
+            self._details, self._noted, self._label, self._comment, self._consent, self.status, self._timer,
         ]  # fmt: skip
 
-    def fresh(self) -> dict[Any, Any]:
-        """Return the updates that ask about a new prediction."""
+    def fresh(self, *, audit_asked: bool = False) -> dict[Any, Any]:
+        """Return the updates that ask about a new prediction, and say so if the lot fell on it."""
         return {
+            self._audit: gr.update(visible=audit_asked),
             self._verdict: "",
             self.receipt_id: "",
             self._buttons: gr.update(visible=True),
@@ -226,11 +238,14 @@ class FlagSection:
             return self._poll(language, receipt_id)
         try:
             session = request.session_hash or ""
-            receipt = self._callback.submit([prediction_id, label, comment, consent], verdict, session)
+            address = request.client.host if request.client else ""
+            answer = [prediction_id, label, comment, consent]
+            receipt = self._callback.submit(answer, verdict, session, address)
         except FraudError as error:
             return {self.status: self._alert(error, language)}
         return {
             self.receipt_id: receipt.receipt_id,
+            self._audit: gr.update(visible=False),
             self._buttons: gr.update(visible=False),
             self._details: gr.update(visible=False),
             self.status: receipt_html(receipt, language),

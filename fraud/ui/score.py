@@ -200,7 +200,9 @@ class ScoreTab:
     def _score(self, transaction: Mapping[str, Any], language: str) -> dict[Any, Any]:
         try:
             prediction = self._service.score(transaction)
-            return self._flag.fresh() | self._present(prediction, language) | {self._alert: ""}
+            asked = prediction.audit_asked is True
+            fresh = self._flag.fresh(audit_asked=asked)
+            return fresh | self._present(prediction, language) | {self._alert: ""}
         except FraudError as error:
             return self._refuse(error, language)
 

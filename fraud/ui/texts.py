@@ -110,6 +110,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Your answer becomes training data, with your consent.",
         "Sua resposta vira dado de treino, com o seu consentimento.",
     ),
+    "audit_asked": (
+        "You were picked for our quality sample: please tell us what it was, even if the answer is right.",
+        "Esta transação caiu na nossa amostra de qualidade: diga o que era, mesmo se a resposta está certa.",
+    ),
     "right": ("Right", "Certo"),
     "wrong": ("Wrong", "Errado"),
     "what_was_it": ("What was this transaction?", "O que era esta transação?"),
@@ -183,6 +187,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "error_no_consent": (
         "Your answer can only be kept with your consent; tick the consent box and send it again.",
         "Sua resposta só pode ser guardada com o seu consentimento; marque a caixa e envie de novo.",
+    ),
+    "error_rate_limited": (
+        "Too many answers came from here in a short time, so this one was not taken; wait {seconds} seconds "
+        "and send it again.",
+        "Chegaram respostas demais daqui em pouco tempo e esta não foi aceita; espere {seconds} segundos e "
+        "envie de novo.",
     ),
     "error_verdict": (
         "Say first whether the answer was right or wrong.",
