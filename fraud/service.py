@@ -15,14 +15,13 @@ from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions
 from fraud.data.validate import validate_history, validate_transaction
 from fraud.errors import FlagError, FraudError, NotFound
-from fraud.feedback.audit import AuditSampler
-from fraud.feedback.events import clean_comment, submission, withdrawal_row
-from fraud.feedback.limiter import FlagLimiter
+from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
 from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.ids import new_id
 from fraud.models.examples import to_record
-from fraud.records import MODELS, Flag, Label, ModelVersion, Prediction, Receipt, Verdict, Withdrawal
+from fraud.records import Finding, Flag, Label, ModelVersion, Prediction, Receipt, Review, Verdict, Withdrawal
+from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
 from fraud.serving.scorer import Explanation, Scorer
@@ -42,8 +41,6 @@ class FraudService:
     feedback : where flags go
     node : this process's name in the dataset
     pseudonym_key : secret that turns a session into a pseudonym
-    limiter : how many answers a person and an address may give; None for any number
-    audit : draws the predictions that are asked about by lot; None draws none
     clock : returns the present, aware, in UTC
     """
 
@@ -54,19 +51,16 @@ class FraudService:
         *,
         node: str,
         pseudonym_key: bytes,
-        limiter: FlagLimiter | None = None,
-        audit: AuditSampler | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._champion = champion
         self._feedback = feedback
         self._node = node
         self._pseudonym_key = pseudonym_key
-        self._limiter = limiter
-        self._audit = audit
         self._clock = clock
         self._recent: OrderedDict[str, Prediction] = OrderedDict()
         self._recent_lock = threading.Lock()
+        self._reviews = ReviewQueue(feedback, self._stake)
 
     @property
     def _scorer(self) -> Scorer:
@@ -112,10 +106,8 @@ class FraudService:
         valid = validate_transaction(profile, transaction, now)
         past = None if history is None else validate_history(profile, history, now)
         scores = scorer.score(valid, past)
-        prediction_id = new_id("p")
-        lot = None if self._audit is None else self._audit.draw(prediction_id, scores, _f1_of(scorer))
         prediction = Prediction(
-            prediction_id=prediction_id,
+            prediction_id=new_id("p"),
             predicted_at=now,
             profile=profile.name,
             transaction=valid,
@@ -123,8 +115,6 @@ class FraudService:
             scores=scores,
             model_version=scorer.version,
             latency_ms=(perf_counter() - start) * 1000,
-            audit_asked=None if lot is None else lot.asked,
-            audit_probability=None if lot is None else lot.probability,
         )
         self._remember(prediction)
         return prediction
@@ -176,7 +166,6 @@ class FraudService:
         comment: str = "",
         consent: bool = False,
         session: str = "",
-        address: str = "",
     ) -> Receipt:
         """Keep a person's word on a prediction; return once it survives a crash.
 
@@ -186,14 +175,11 @@ class FraudService:
         label : what the transaction was, "fraud" or "legitimate"
         consent : whether the person agreed that the transaction, the scores and the answer are kept
         session : anything that tells people apart; only its keyed hash is kept
-        address : network address that the answer came from; counted for a while, never kept
 
         Raises
         ------
         FlagError
             No consent, an unknown verdict, no label, or a comment that is too long.
-        RateLimited
-            Too many answers of this session or address in a short time.
         NotFound
             The prediction is too old.
         StorageError
@@ -224,16 +210,7 @@ class FraudService:
             consent_version=CONSENT_VERSION,
             reporter=self._pseudonym(session),
         )
-        rows = submission(
-            prediction,
-            flag,
-            node=self._node,
-            audit_asked=prediction.audit_asked,
-            audit_probability=prediction.audit_probability,
-        )
-        if self._limiter is not None:
-            self._limiter.take(flag.reporter, address)
-        return self._feedback.append(rows)
+        return self._feedback.append(submission(prediction, flag, node=self._node))
 
     def withdraw(self, receipt_id: str) -> Receipt:
         """Take back consent to what a receipt was given for; return once that survives a crash.
@@ -250,6 +227,42 @@ class FraudService:
         """
         withdrawal = Withdrawal(withdrawal_id(receipt_id), self._clock(), receipt_id)
         return self._feedback.withdraw(withdrawal_row(withdrawal, node=self._node))
+
+    def review(self, flag_id: str, finding: str, note: str, reviewer: str) -> Receipt:
+        """Keep a maintainer's finding on a flag; return once it survives a crash.
+
+        Parameters
+        ----------
+        finding : "accept", "reject" or "unsure"
+        reviewer : who it is; only the keyed hash is kept
+
+        Raises
+        ------
+        FlagError
+            An unknown finding, or a note that is too long.
+        NotFound
+            No such flag is kept.
+        StorageError
+            The finding could not be made durable.
+        """
+        if finding not in set(Finding):
+            raise FlagError(
+                'finding must be "accept", "reject" or "unsure".', code="finding", field="finding"
+            )
+        self._feedback.require_flag(flag_id)
+        review = Review(
+            review_id=new_id("v"),
+            reviewed_at=self._clock(),
+            flag_id=flag_id,
+            finding=Finding(finding),
+            note=clean_comment(note),
+            reviewer=self._pseudonym(reviewer),
+        )
+        return self._feedback.append([review_row(review, node=self._node)])
+
+    def review_queue(self, limit: int = 50) -> Sequence[ReviewCase]:
+        """Return undecided flags, the most useful to decide first: at most `limit`, and at most 500."""
+        return self._reviews.cases(limit)
 
     def receipt(self, receipt_id: str) -> Receipt:
         """Return where a submission is now; NotFound for an unknown receipt."""
@@ -310,15 +323,17 @@ class FraudService:
             while len(self._recent) > _REMEMBERED:
                 self._recent.popitem(last=False)
 
+    def _stake(self, transaction: Mapping[str, object]) -> tuple[float, float]:
+        """Return a transaction's amount, 0 where there is none, and what is usual: twenty reviews' worth."""
+        column, costs = self.profile.columns.amount, self.profile.costs
+        amount = transaction.get(column) if column is not None else None
+        usual = costs.average_fraud or 20.0 * costs.review
+        return (float(amount) if isinstance(amount, (int, float)) else 0.0), usual
+
     def _pseudonym(self, session: str) -> str:
         return hmac.new(self._pseudonym_key, session.encode(errors="replace"), hashlib.sha256).hexdigest()[
             :24
         ]
-
-
-def _f1_of(scorer: Scorer) -> dict[str, float]:
-    models = scorer.bundle.manifest["models"]
-    return {name: float(models[name]["metrics"]["f1"]["value"]) for name in MODELS}
 
 
 def _known_label(past: Transactions, row: int, profile: Profile) -> dict[str, Any]:

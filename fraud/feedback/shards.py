@@ -10,6 +10,8 @@ MAX_LINE_BYTES: Final = 1 << 20
 
 # A quotation mark inside a text is escaped, so a comment can quote such a pair and is not taken for one.
 _ABOUT = re.compile(rb'"(?:about_)?event_id"\s*:\s*"([^"\\]*)"')
+_KIND = re.compile(rb'"event"\s*:\s*"([^"\\]*)"')
+_DIGEST = re.compile(rb'"content_digest"\s*:\s*"([^"\\]*)"')
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 _PREDICTION = re.compile(rb'"prediction_id"\s*:\s*"([^"\\]*)"')
 
@@ -44,4 +46,16 @@ def ids_in(line: bytes) -> list[bytes]:
 def prediction_in(line: bytes) -> bytes | None:
     """Return the id of the prediction that a line is about, without reading the JSON."""
     found = _PREDICTION.search(line)
+    return None if found is None else found[1]
+
+
+def kind_of(line: bytes) -> bytes | None:
+    """Return what a line says of the kind of its event, without reading the JSON."""
+    found = _KIND.search(line)
+    return None if found is None else found[1]
+
+
+def digest_in(line: bytes) -> bytes | None:
+    """Return the content digest that a line claims, without reading the JSON."""
+    found = _DIGEST.search(line)
     return None if found is None else found[1]

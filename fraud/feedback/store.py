@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,14 +115,31 @@ class FeedbackStore:
             The outbox cannot be written; nothing was taken back.
         """
         flag_id = str(row["about_event_id"])
+        self.require_flag(flag_id)
+        parse_row(row)
+        return self._outbox.withdraw(flag_id, withdrawal_id(flag_id), _line(row))
+
+    def require_flag(self, flag_id: str) -> None:
+        """Raise NotFound unless the outbox or the dataset's head knows the flag."""
         if not is_flag_id(flag_id) or not (self._outbox.knows(flag_id) or self._at_head(flag_id)):
             raise NotFound(
                 "No flag with this receipt is kept here; check the receipt that you were given.",
                 code="no_receipt",
                 field="receipt_id",
             )
-        parse_row(row)
-        return self._outbox.withdraw(flag_id, withdrawal_id(flag_id), _line(row))
+
+    def snapshot(self) -> tuple[str, Path] | None:
+        """Return the dataset's head and a directory with its files, or None before the first commit."""
+        head = self._repository.head()
+        return None if head is None else (head, self._repository.snapshot(head))
+
+    def waiting(self) -> Iterator[bytes]:
+        """Yield the lines of each submission that is not committed yet, oldest first."""
+        return self._outbox.waiting()
+
+    def receipts(self) -> Iterator[Receipt]:
+        """Yield every receipt that was given here, oldest first."""
+        return self._outbox.receipts()
 
     def drain(self) -> DrainReport:
         """Commit what is waiting, oldest first; a batch that an earlier drain left is finished first.
@@ -144,7 +161,8 @@ class FeedbackStore:
     def receipt(self, receipt_id: str) -> Receipt:
         """Return a receipt as it stands now; NotFound if it was never given."""
         receipt = self._outbox.receipt(receipt_id)
-        return replace(receipt, withdrawn=self._outbox.knows(withdrawal_id(receipt_id)))
+        withdrawn = is_flag_id(receipt_id) and self._outbox.knows(withdrawal_id(receipt_id))
+        return replace(receipt, withdrawn=withdrawn)
 
     def backlog(self) -> int:
         """Return how many submissions are acknowledged and not committed yet."""
@@ -159,8 +177,8 @@ class FeedbackStore:
         self._outbox.close()
 
     def _at_head(self, flag_id: str) -> bool:
-        head = self._repository.head()
-        return head is not None and mentions(self._repository.snapshot(head), flag_id)
+        found = self.snapshot()
+        return found is not None and mentions(found[1], flag_id)
 
     def _drain(self) -> DrainReport:
         n_submissions = n_batches = 0

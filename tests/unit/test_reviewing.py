@@ -1,0 +1,184 @@
+"""Reviews and withdrawals as the service and the REST interface offer them."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+
+from fraud.api import build_api
+from fraud.errors import FlagError, NotFound
+from fraud.feedback.dataset import read_events
+from fraud.records import Finding, Score
+from fraud.repositories.local import LocalRepository
+from fraud.retraining.job import _resolution
+from fraud.reviewing import case_value
+from tests.unit.conftest import NOW
+from tests.unit.test_api import no_background
+
+PATIENT = timedelta(days=400)
+
+
+@pytest.fixture
+def flagged(service):
+    """Return a function that flags the n-th example, and returns its receipt's id."""
+
+    def flag(n=0, session="s1", label="fraud", comment="", **changes):
+        transaction = dict(service.examples()[n]["transaction"]) | changes
+        prediction = service.score(transaction)
+        return service.flag(
+            prediction.prediction_id, "wrong", label=label, comment=comment, consent=True, session=session
+        ).receipt_id
+
+    return flag
+
+
+@pytest.fixture
+def client(service):
+    with TestClient(build_api(service, no_background, lambda: True)) as client:
+        yield client
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return LocalRepository(tmp_path / "dataset.git")
+
+
+def queue(service, limit=50):
+    return [case.flag.flag_id for case in service.review_queue(limit)]
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_flags_wait_for_a_finding_wherever_they_are(service, flagged, drained):
+    flags = {flagged(0), flagged(1)}
+    if drained:
+        service.drain()
+    assert set(queue(service)) == flags
+    assert len(queue(service, limit=1)) == 1
+
+
+@pytest.mark.parametrize("drain", ["never", "before", "between"])
+def test_a_decided_flag_leaves_the_queue_at_once(service, flagged, drain, dataset):
+    first, second = flagged(0), flagged(1)
+    if drain != "never":
+        service.drain()
+    receipt = service.review(first, "accept", "the card's owner called", "ana")
+    if drain == "between":
+        service.drain()
+    assert queue(service) == [second]
+    service.drain()
+    assert queue(service) == [second]
+    events, bad = read_events(dataset, dataset.head())
+    (review,) = [event.review for event in events if hasattr(event, "review")]
+    assert bad == [] and (review.review_id, review.flag_id) == (receipt.receipt_id, first)
+    assert review.finding is Finding.ACCEPT and review.note == "the card's owner called"
+    assert "ana" not in review.reviewer, "a pseudonym"
+
+
+def test_an_unsure_finding_keeps_the_flag_and_lets_others_go_first(service, flagged):
+    flag = flagged(0)
+    (before,) = service.review_queue(1)
+    service.review(flag, "unsure", "ask the bank", "ana")
+    service.drain()
+    (after,) = service.review_queue(1)
+    assert after.value == before.value / 2
+    assert [(review.finding, review.note) for review in after.findings] == [(Finding.UNSURE, "ask the bank")]
+
+
+def test_a_case_has_the_earlier_votes_on_the_same_content(service, flagged):
+    one = flagged(0, "s1")
+    service.drain()
+    two = flagged(0, "s2", label="legitimate")
+    flagged(1)
+    votes = {case.flag.flag_id: case.votes for case in service.review_queue()}
+    assert {vote.flag_id for vote in votes[one]} == {vote.flag_id for vote in votes[two]} == {one, two}
+    assert len({vote.reporter for vote in votes[one]}) == 2
+
+
+def test_a_withdrawn_flag_is_no_case(service, flagged):
+    service.withdraw(flagged(0))
+    assert queue(service) == []
+    service.drain()
+    assert queue(service) == []
+
+
+@pytest.mark.parametrize(("finding", "note"), [("maybe", ""), ("accept", "x" * 2001), ("accept", "\x00")])
+def test_a_finding_that_breaks_a_rule_is_refused(service, flagged, finding, note):
+    flag = flagged(0)
+    with pytest.raises(FlagError):
+        service.review(flag, finding, note, "ana")
+    assert service.backlog() == 1
+
+
+@pytest.mark.parametrize("flag_id", ["f_" + "0" * 26, "", "p_1", "x' OR 1=1 --"])
+def test_a_finding_on_no_flag_is_refused(service, flag_id):
+    with pytest.raises(NotFound):
+        service.review(flag_id, "accept", "", "ana")
+
+
+def test_disagreement_comes_before_the_amount_and_the_amount_before_nothing(service):
+    def value(amount, **probabilities):
+        prediction = service.score(dict(service.examples()[0]["transaction"]) | {"amount": amount})
+        thresholds = next(iter(prediction.scores.values())).thresholds
+        for model, p in probabilities.items():
+            prediction.scores[model] = Score(model, p, thresholds, thresholds.decide(p))
+        return case_value(prediction, service._stake)
+
+    apart = value(10, random_forest=0.0, xgboost=1.0)
+    assert apart > value(10_000, random_forest=0.0, xgboost=0.0) > value(10, random_forest=0.0, xgboost=0.0)
+    assert 0 <= value(10, random_forest=1.0, xgboost=1.0) <= apart <= 4
+
+
+def test_the_queue_reads_a_revision_once(service, flagged, monkeypatch):
+    flagged(0)
+    service.drain()
+    queue(service)
+    monkeypatch.setattr("fraud.reviewing._lines", None)
+    assert len(queue(service)) == 1
+
+
+# withdrawals
+
+
+def test_what_was_withdrawn_is_used_for_no_training(service, flagged, dataset):
+    gone, kept = flagged(0), flagged(1)
+    service.drain()
+    before = dataset.head()
+    service.withdraw(gone)
+    service.drain()
+    now = NOW + PATIENT
+    assert len(_resolution(dataset, before, now).labels) == 2
+    (label,) = _resolution(dataset, dataset.head(), now).labels
+    events, _ = read_events(dataset, dataset.head())
+    assert label.prediction.prediction_id == next(e for e in events if e.event_id == kept).flag.prediction_id
+
+
+def test_a_withdrawal_by_rest_is_followed_by_its_receipts(client, service, flagged):
+    flag = flagged(0)
+    answer = client.post("/v1/withdrawals", json={"receipt_id": flag})
+    assert answer.status_code == 201
+    assert client.post("/v1/withdrawals", json={"receipt_id": flag}).json() == answer.json()
+    assert client.get(f"/v1/flags/{flag}").json()["state"] == "withdrawn"
+    service.drain()
+    assert client.get(f"/v1/flags/{answer.json()['receipt_id']}").json()["state"] == "committed"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"receipt_id": "f_" + "0" * 26}, 404, "receipt_id"),
+        ({"receipt_id": "=cmd|' /C calc'!A0"}, 404, "receipt_id"),
+        ({"receipt_id": "<script>alert(1)</script>"}, 404, "receipt_id"),
+        ({"receipt_id": "\u202e\u0000"}, 404, "receipt_id"),
+        ({"receipt_id": "x" * 65}, 422, "receipt_id"),
+        ({"receipt_id": None}, 422, "receipt_id"),
+        ({"receipt_id": "f_1", "all": True}, 422, "all"),
+        ({}, 422, "receipt_id"),
+        ([], 422, "body"),
+    ],
+)
+def test_a_forged_withdrawal_gets_problem_details(client, flagged, body, status, field):
+    flagged(0)
+    answer = client.post("/v1/withdrawals", json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["problems"][0]["field"] == field
+    assert answer.json()["detail"].count(". ") == 0, "one sentence"
