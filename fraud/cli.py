@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output has gone (`... | head`)
         return 0
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        print(f"error: {error.filename or 'a file'}: {reason}.", file=sys.stderr)
+        known = error.filename is not None and error.strerror is not None
+        print(f"error: {f'{error.filename}: {error.strerror}' if known else error}.", file=sys.stderr)
         return ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -89,7 +89,6 @@ def _add_release_commands(commands: Any) -> None:
     retrain = commands.add_parser("retrain", help="train a challenger on base data and feedback")
     retrain.add_argument("--revision", help="dataset revision: sha or tag (default: the newest)")
     retrain.add_argument("--data", type=Path, help="the base table (default: the profile's simulator)")
-    retrain.add_argument("--seed", type=int, default=7)
     retrain.add_argument(
         "--margin", type=float, default=0.02, help="largest loss of AP or F1 the gate accepts (default: 0.02)"
     )
@@ -115,6 +114,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.models.examples import choose_examples
     from fraud.models.train import train
     from fraud.registry import version_key
+    from fraud.wiring import model_registry
 
     version_key(options.release)
     progress = _progress()
@@ -131,6 +131,9 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
         examples=choose_examples(training),
     )
     progress(f"wrote {directory}")
+    serving = model_registry(settings).aliases().champion
+    if options.out is None and serving is not None:
+        print(f"{serving} of the registry goes on serving; `promote {options.release}` changes that")
     if training.split.note:
         print(training.split.note)
 
@@ -206,7 +209,6 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
                 revision=options.revision,
                 base=lambda profile: load_transactions(profile, options.data),
                 now=datetime.now(UTC),
-                seed=options.seed,
                 force=options.force,
                 policy=GatePolicy(margin_ap=options.margin, margin_f1=options.margin),
                 progress=_progress(),
@@ -236,10 +238,12 @@ def _promote(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.wiring import model_registry
 
     registry = model_registry(settings)
-    ensure_champion(registry, settings.models.artifacts)
     version = options.version or registry.aliases().challenger
     if version is None:
         raise NotFound("There is no challenger; name a version, or retrain first.", code="no_challenger")
+    registry.adopt(settings.models.artifacts, version)
+    registry.directory(version)  # an unknown version changes nothing
+    ensure_champion(registry, settings.models.artifacts)
     registry.promote(version)
     print(f"promoted {version}")
 

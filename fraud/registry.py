@@ -5,6 +5,7 @@ is a small file, aliases.json, changed by commits of its own: a promotion moves 
 promotions is the history of that file.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -110,8 +111,11 @@ class ModelRegistry:
         RepositoryError
             The version exists already with other files.
         """
-        manifest, _ = bundle.verify(directory)
+        manifest, digest = bundle.verify(directory)
         version = str(manifest["version"])
+        recorded = self._repository.tags().get(f"v{version}")
+        if recorded is not None and self._manifest_digest(recorded) == digest:
+            return recorded
         listed = [bundle.MANIFEST, *manifest["files"]]
 
         def operations(parent: str | None) -> Iterable[Operation]:
@@ -120,8 +124,25 @@ class ModelRegistry:
             yield from (Add(path, directory / path) for path in listed)
 
         revision = self._commit(operations, message)
-        self._repository.tag(f"v{version}", revision)
+        try:
+            self._repository.tag(f"v{version}", revision)
+        except RepositoryError:  # somebody recorded the very same bundle at the same time
+            first = self._repository.tags().get(f"v{version}")
+            if first is None or self._manifest_digest(first) != digest:
+                raise
+            return first
         return revision
+
+    def adopt(self, artifacts: Path, version: str) -> None:
+        """Record the bundle in `artifacts` if it is the version named and the registry has none of it."""
+        if f"v{version}" in self._repository.tags() or not (artifacts / bundle.MANIFEST).is_file():
+            return
+        manifest, _ = bundle.read_manifest(artifacts)
+        if str(manifest["version"]) == version:
+            self.record(artifacts, f"Record {version} from the shipped artifacts")
+
+    def _manifest_digest(self, revision: str) -> str:
+        return hashlib.sha256(self._repository.read(bundle.MANIFEST, revision)).hexdigest()
 
     def promote(self, version: str) -> Aliases:
         """Make a recorded version the champion; the old champion becomes `previous`."""

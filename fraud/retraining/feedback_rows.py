@@ -33,30 +33,29 @@ def feedback_rows(
     """Return the rows to train on.
 
     A flag on a transaction of the base table replaces its label; one on any other transaction is added, as
-    the models saw it when it was flagged. The held-out window is sealed: a flag on one of its transactions
-    is not used, because what a model is judged by must not be taught to it.
+    the models saw it when it was flagged. What a model is judged by must not be taught to it, so the held-out
+    window is sealed: by its time where transactions have one, and by content where they have none. An id is
+    a claim of the sender: it counts only together with the content of the row that it names.
     """
     roles = profile.columns
-    position = {} if roles.id is None else {str(i): row for row, i in enumerate(base.ids.tolist())}
-    sealed = set(plan.test.tolist())
+    base_rows = _BaseRows(base, plan, profile)
     unused: Counter[str] = Counter()
     records, weights, pasts, replaced = [], [], [], []
     for label in labels:
         prediction = label.prediction
-        row = position.get(str(prediction.transaction.get(roles.id))) if roles.id else None
         if prediction.profile != profile.name:
             unused["scored under another profile"] += 1
-            continue
-        if row is not None and row in sealed:
-            unused["inside the sealed held-out window"] += 1
             continue
         try:
             record = validate_transaction(profile, prediction.transaction, now)
         except TransactionError:
             unused["does not fit the profile any more"] += 1
             continue
-        if row is not None:
-            replaced.append(row)
+        same, reason = base_rows.place(record)
+        if reason is not None:
+            unused[reason] += 1
+            continue
+        replaced += same
         value = roles.fraud_values[0] if label.label == Label.FRAUD else roles.legitimate_values[0]
         records.append(record | {roles.label: value})
         weights.append(label.weight)
@@ -67,6 +66,50 @@ def feedback_rows(
         n_used=len(records),
         unused=dict(unused),
     )
+
+
+class _BaseRows:
+    """Finds a flagged transaction among the rows of the base table."""
+
+    def __init__(self, base: Transactions, plan: Split, profile: Profile) -> None:
+        self._base = base
+        self._profile = profile
+        self._sealed = set(plan.test.tolist())
+        self._ids = set() if profile.columns.id is None else set(base.ids.tolist())
+        self._window: tuple[int, int] | None = None
+        if base.time_ms is not None:
+            held_out = base.time_ms[plan.test]
+            self._window = int(held_out.min()), int(held_out.max())
+
+    def place(self, record: Mapping[str, object]) -> tuple[list[int], str | None]:
+        """Return the base rows of the same content, and why the flag cannot be used (None: it can)."""
+        one = transactions_from_records(self._profile, [record])
+        if self._window is not None and self._window[0] <= one.times()[0] <= self._window[1]:
+            return [], "inside the sealed held-out window"
+        same = self._same_content(one)
+        if self._sealed & set(same):
+            return [], "inside the sealed held-out window"
+        name = self._profile.columns.id
+        claimed = None if name is None or record[name] is None else str(record[name])
+        if claimed in self._ids and claimed not in {str(self._base.ids[row]) for row in same}:
+            return [], "names a transaction whose content is another"
+        return same, None
+
+    def _same_content(self, one: Transactions) -> list[int]:
+        base = self._base
+        rows = np.arange(len(base))
+        if base.time_ms is not None:
+            first, last = np.searchsorted(base.time_ms, [one.times()[0], one.times()[0] + 1])
+            rows = rows[first:last]
+        for name, column in base.numbers.items():
+            # Examples are shown with six decimals.
+            rows = rows[np.isclose(column[rows], one.numbers[name][0], rtol=1e-9, atol=1e-6, equal_nan=True)]
+        for name, texts in base.texts.items():
+            wanted = one.texts[name].texts()[0]
+            code = texts.values.index(wanted) if wanted in texts.values else -1
+            missing = wanted is not None and code < 0
+            rows = rows[:0] if missing else rows[texts.codes[rows] == code]
+        return [int(row) for row in rows]
 
 
 def _without_labels(base: Transactions, rows: Sequence[int]) -> Transactions:

@@ -66,7 +66,6 @@ def retrain(
     revision: str | None,
     base: Callable[[Profile], tuple[Transactions, dict[str, Any]]],
     now: datetime,
-    seed: int,
     force: bool = False,
     policy: GatePolicy = GatePolicy(),  # noqa: B008 (frozen)
     progress: Progress = lambda message: None,
@@ -77,7 +76,7 @@ def retrain(
     ----------
     revision : dataset revision (sha or tag); None takes the head
     base : returns the training table of a profile and its origin, as `load_transactions` does
-    force : train even where the champion was built from the same dataset revision
+    force : train even where a recorded version was built from the same dataset revision
 
     Raises
     ------
@@ -86,8 +85,8 @@ def retrain(
     BundleRefused
         The champion, or what was just trained, is not sound.
     """
-    _, champion_directory = ensure_champion(registry, artifacts)
-    champion = load_bundle(champion_directory)
+    serving = registry.champion()
+    champion = load_bundle(artifacts if serving is None else serving[1])
     head = dataset.head()
     at = dataset.resolve(revision) if revision is not None else head
     resolution = _resolution(dataset, at, now)
@@ -97,8 +96,10 @@ def retrain(
     profile = champion.profile
     progress(f"{len(resolution.labels):,} labels at dataset revision {(at or 'none')[:12]}")
     transactions, origin = base(profile)
-    rows = feedback_rows(resolution.labels, transactions, split(transactions, profile, seed), profile, now)
-    training = train(rows.base, profile, seed=seed, additions=rows.additions, progress=progress)
+    seed = int(champion.manifest["seed"])  # another one would deal other rows into a random held-out part
+    plan = split(transactions, profile, seed)
+    rows = feedback_rows(resolution.labels, transactions, plan, profile, now)
+    training = train(rows.base, profile, seed=seed, additions=rows.additions, plan=plan, progress=progress)
     comparisons = _compare(champion, training, policy)
     verdict = judge(comparisons, policy)
     unused = dict(rows.unused) | _dropped(resolution)
@@ -113,6 +114,7 @@ def retrain(
         "gate": {name: c.to_json() for name, c in comparisons.items()},
         "reasons": list(verdict.reasons),
     }
+    ensure_champion(registry, artifacts)  # a rollback from the challenger must find what serves today
     version = _record(registry, training, origin | {"feedback": recipe}, rows)
     return Outcome(verdict, version, at, rows.n_used, unused, comparisons)
 
@@ -132,12 +134,13 @@ def _no_need(
         return None
     if not resolution.labels:
         return "the dataset holds no label that can be used yet"
-    challenger = registry.aliases().challenger
-    known = [champion.manifest]
-    known += [v.manifest for v in registry.versions() if v.version == challenger]
+    known = [champion.manifest, *(v.manifest for v in registry.versions())]
     for manifest in known:
         if manifest["data"].get("feedback", {}).get("dataset_revision") == revision:
-            return f"version {manifest['version']} was already built from this dataset revision"
+            return (
+                f"version {manifest['version']} was already built from this dataset revision; "
+                "use --force to build another"
+            )
     return None
 
 

@@ -68,6 +68,20 @@ def test_versions_shows_the_shipped_bundle_while_nothing_was_recorded(
     assert "1.0.0" in (said := capsys.readouterr().out) and "champion shipped" in said
 
 
+def test_a_promotion_that_fails_leaves_the_shipped_bundle_in_charge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["promote"]) == 2 and main(["promote", "7.7.7"]) == 2
+    capsys.readouterr()
+    assert main(["versions"]) == 0 and "champion shipped" in capsys.readouterr().out
+
+
+def test_the_shipped_version_can_be_promoted_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["promote", "1.0.0"]) == 0 and main(["promote", "1.0.0"]) == 0
+    capsys.readouterr()
+    assert main(["versions"]) == 0 and capsys.readouterr().out.rstrip().endswith("champion")
+
+
 def test_retraining_with_no_label_does_nothing_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["retrain"]) == 0
     assert "nothing to do" in capsys.readouterr().out

@@ -78,6 +78,13 @@ def test_an_altered_bundle_is_not_recorded(
     assert registry.head() is None
 
 
+def test_recording_the_same_bundle_twice_is_one_version(registry: ModelRegistry, small_bundle: Path) -> None:
+    first = registry.record(small_bundle, "first")
+    registry.promote("1.0.0")
+    assert registry.record(small_bundle, "again") == first
+    assert len(registry.versions()) == 1
+
+
 def test_the_same_version_with_other_files_is_refused(
     registry: ModelRegistry, small_bundle: Path, tmp_path: Path
 ) -> None:

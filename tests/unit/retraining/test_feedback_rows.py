@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud.data.profile import Profile
+from fraud.data.infer import infer_profile
+from fraud.data.profile import Profile, parse_profile
 from fraud.data.table import NEVER_MS, Transactions, transactions_from_frame
 from fraud.feedback.labels import ResolvedLabel
 from fraud.models.examples import to_record
@@ -75,6 +76,56 @@ def test_a_flag_inside_the_held_out_window_is_not_used(
     assert rows.n_used == 0 and rows.additions is None
     assert rows.unused == {"inside the sealed held-out window": 1}
     assert rows.base is base
+
+
+def test_leaving_out_the_id_does_not_open_the_seal(
+    base: Transactions, plan: Split, small_profile: Profile
+) -> None:
+    record = to_record(base, int(plan.test[3]), small_profile) | {"transaction_id": None}
+    rows = feedback_rows([flagged(record)], base, plan, small_profile, NOW)
+    assert rows.unused == {"inside the sealed held-out window": 1}
+
+
+def test_nothing_that_happened_in_the_held_out_window_is_used_not_even_changed(
+    base: Transactions, plan: Split, small_profile: Profile
+) -> None:
+    record = to_record(base, int(plan.test[3]), small_profile) | {"transaction_id": None, "amount": 7.77}
+    rows = feedback_rows([flagged(record)], base, plan, small_profile, NOW)
+    assert rows.unused == {"inside the sealed held-out window": 1}
+
+
+def test_a_borrowed_id_cannot_delete_a_base_label(
+    base: Transactions, plan: Split, small_profile: Profile
+) -> None:
+    victim = int(plan.train[np.argmax(base.labels[plan.train] == 1)])
+    forged = to_record(base, len(base) - 1, small_profile) | {"transaction_id": str(base.ids[victim])}
+    rows = feedback_rows([flagged(forged, Label.LEGITIMATE)], base, plan, small_profile, NOW)
+    assert rows.unused == {"names a transaction whose content is another": 1}
+    assert rows.base.labels[victim] == 1
+
+
+def test_a_base_row_is_found_by_its_content_without_an_id(
+    base: Transactions, plan: Split, small_profile: Profile
+) -> None:
+    row = int(plan.train[5])
+    record = to_record(base, row, small_profile) | {"transaction_id": None}
+    rows = feedback_rows([flagged(record)], base, plan, small_profile, NOW)
+    assert np.isnan(rows.base.labels[row]) and rows.n_used == 1
+
+
+def test_a_flag_does_not_move_the_held_out_window_of_a_random_split() -> None:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": rng.normal(size=600), "paid": rng.uniform(1, 9, 600)})
+    frame["bad"] = (rng.random(600) < 0.2).astype(int)
+    document, _ = infer_profile(frame, "own", "bad", None, [])
+    profile = parse_profile(document, "test")
+    table = transactions_from_frame(frame, profile)
+    plan = split(table, profile, 7)
+    record = to_record(table, int(plan.train[0]), profile)
+    rows = feedback_rows([flagged(record, profile="own")], table, plan, profile, NOW)
+    assert rows.n_used == 1
+    kept = plan.labelled(rows.base)
+    assert np.array_equal(kept.test, plan.test) and np.array_equal(kept.train, plan.train[1:])
 
 
 def test_a_typed_transaction_is_added_with_the_past_its_sender_gave(
