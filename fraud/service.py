@@ -15,12 +15,25 @@ from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions
 from fraud.data.validate import validate_history, validate_transaction
 from fraud.errors import FlagError, FraudError, NotFound
+from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
+from fraud.feedback.limiter import FlagLimiter
 from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.ids import new_id
 from fraud.models.examples import to_record
-from fraud.records import Finding, Flag, Label, ModelVersion, Prediction, Receipt, Review, Verdict, Withdrawal
+from fraud.records import (
+    MODELS,
+    Finding,
+    Flag,
+    Label,
+    ModelVersion,
+    Prediction,
+    Receipt,
+    Review,
+    Verdict,
+    Withdrawal,
+)
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
@@ -41,6 +54,8 @@ class FraudService:
     feedback : where flags go
     node : this process's name in the dataset
     pseudonym_key : secret that turns a session into a pseudonym
+    limiter : how many answers a person and an address may give; None for any number
+    audit : draws the predictions that are asked about by lot; None draws none
     clock : returns the present, aware, in UTC
     """
 
@@ -51,12 +66,16 @@ class FraudService:
         *,
         node: str,
         pseudonym_key: bytes,
+        limiter: FlagLimiter | None = None,
+        audit: AuditSampler | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._champion = champion
         self._feedback = feedback
         self._node = node
         self._pseudonym_key = pseudonym_key
+        self._limiter = limiter
+        self._audit = audit
         self._clock = clock
         self._recent: OrderedDict[str, Prediction] = OrderedDict()
         self._recent_lock = threading.Lock()
@@ -106,8 +125,10 @@ class FraudService:
         valid = validate_transaction(profile, transaction, now)
         past = None if history is None else validate_history(profile, history, now)
         scores = scorer.score(valid, past)
+        prediction_id = new_id("p")
+        lot = None if self._audit is None else self._audit.draw(prediction_id, scores, _f1_of(scorer))
         prediction = Prediction(
-            prediction_id=new_id("p"),
+            prediction_id=prediction_id,
             predicted_at=now,
             profile=profile.name,
             transaction=valid,
@@ -115,6 +136,8 @@ class FraudService:
             scores=scores,
             model_version=scorer.version,
             latency_ms=(perf_counter() - start) * 1000,
+            audit_asked=None if lot is None else lot.asked,
+            audit_probability=None if lot is None else lot.probability,
         )
         self._remember(prediction)
         return prediction
@@ -166,6 +189,7 @@ class FraudService:
         comment: str = "",
         consent: bool = False,
         session: str = "",
+        address: str = "",
     ) -> Receipt:
         """Keep a person's word on a prediction; return once it survives a crash.
 
@@ -175,11 +199,14 @@ class FraudService:
         label : what the transaction was, "fraud" or "legitimate"
         consent : whether the person agreed that the transaction, the scores and the answer are kept
         session : anything that tells people apart; only its keyed hash is kept
+        address : network address that the answer came from; counted for a while, never kept
 
         Raises
         ------
         FlagError
             No consent, an unknown verdict, no label, or a comment that is too long.
+        RateLimited
+            Too many answers of this session or address in a short time.
         NotFound
             The prediction is too old.
         StorageError
@@ -210,7 +237,16 @@ class FraudService:
             consent_version=CONSENT_VERSION,
             reporter=self._pseudonym(session),
         )
-        return self._feedback.append(submission(prediction, flag, node=self._node))
+        rows = submission(
+            prediction,
+            flag,
+            node=self._node,
+            audit_asked=prediction.audit_asked,
+            audit_probability=prediction.audit_probability,
+        )
+        if self._limiter is not None:
+            self._limiter.take(flag.reporter, address)
+        return self._feedback.append(rows)
 
     def withdraw(self, receipt_id: str) -> Receipt:
         """Take back consent to what a receipt was given for; return once that survives a crash.
@@ -334,6 +370,11 @@ class FraudService:
         return hmac.new(self._pseudonym_key, session.encode(errors="replace"), hashlib.sha256).hexdigest()[
             :24
         ]
+
+
+def _f1_of(scorer: Scorer) -> dict[str, float]:
+    models = scorer.bundle.manifest["models"]
+    return {name: float(models[name]["metrics"]["f1"]["value"]) for name in MODELS}
 
 
 def _known_label(past: Transactions, row: int, profile: Profile) -> dict[str, Any]:
