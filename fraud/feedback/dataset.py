@@ -1,21 +1,21 @@
 """Reading the feedback dataset at one revision: events, and the lines that are none, with the reason."""
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from fraud.errors import FlagError, StorageError
 from fraud.feedback.events import COLUMNS, Event, Row
+from fraud.feedback.parquet import EventWriter, pulled_card
 from fraud.feedback.parsing import parse_line, parse_row
+from fraud.feedback.seen import Seen
 from fraud.feedback.shards import numbered_lines, shards
 from fraud.feedback.withdrawal import doomed_lines, withdrawn_flags
 from fraud.repositories.port import VersionedRepository
 
-_ROWS_PER_GROUP = 5_000
 _PASSING = {
     "prediction": ("node", "consent_version", "schema_version"),
     "withdrawal": ("node", "recorded_ms", "schema_version"),
@@ -55,7 +55,7 @@ def read_events(repository: VersionedRepository, revision: str) -> tuple[list[Ev
     """Return every event at `revision` (sha or tag) once, in the order of the shards, and the bad lines."""
     events: list[Event] = []
     quarantined: list[Quarantined] = []
-    for item in _scan(repository.snapshot(revision)):
+    for item in scan_rows(repository, revision):
         if isinstance(item, Quarantined):
             quarantined.append(item)
         else:
@@ -63,8 +63,13 @@ def read_events(repository: VersionedRepository, revision: str) -> tuple[list[Ev
     return events, quarantined
 
 
+def scan_rows(repository: VersionedRepository, revision: str) -> Iterator[tuple[Row, Event] | Quarantined]:
+    """Yield what `read_events` returns, one at a time, each event with its row."""
+    return _scan(repository.snapshot(revision))
+
+
 def pull(repository: VersionedRepository, revision: str, out_dir: Path) -> PullReport:
-    """Write `events.parquet`, `quarantine.jsonl` and, last, `revision.json` to `out_dir`.
+    """Write `events.parquet`, `quarantine.jsonl`, a dataset card and, last, `revision.json` to `out_dir`.
 
     The rows in Parquet are those of `read_events`, with every column of the schema, in its order.
 
@@ -113,62 +118,51 @@ def _count(lines: list[str], name: str) -> int | None:
 
 
 def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
-    seen: dict[str, bytes] = {}
     # A node that had not heard of a withdrawal may have committed the content after it.
     doomed = doomed_lines(snapshot, withdrawn_flags(snapshot))
-    for path in shards(snapshot):
-        shard = PurePosixPath(path.relative_to(snapshot)).as_posix()
-        gone = doomed[path].lines if path in doomed else frozenset[int]()
-        for number, line in numbered_lines(path):
-            if number in gone:
-                continue
-            try:
-                row = parse_line(line)
-                event = parse_row(row)
-                digest = _identity(row)
-                known = seen.setdefault(event.event_id, digest)
-            except FlagError as error:
-                yield Quarantined(shard, number, str(error))
-                continue
-            if known is digest:
-                yield row, event
-            elif known != digest:
-                yield Quarantined(shard, number, "event_id: already used by a row with other content.")
+    with Seen() as seen:
+        for path in shards(snapshot):
+            shard = PurePosixPath(path.relative_to(snapshot)).as_posix()
+            gone = doomed[path].lines if path in doomed else frozenset[int]()
+            for number, line in numbered_lines(path):
+                if number in gone:
+                    continue
+                try:
+                    row = parse_line(line)
+                    event = parse_row(row)
+                except FlagError as error:
+                    yield Quarantined(shard, number, str(error))
+                    continue
+                fingerprint = _fingerprint(row)
+                known = seen.earlier(event.event_id, fingerprint)
+                if known is None:
+                    yield row, event
+                elif known != fingerprint:
+                    yield Quarantined(shard, number, "event_id: already used by a row with other content.")
 
 
-def _identity(row: Row) -> bytes:
+def _fingerprint(row: Row) -> int:
     # A prediction is stored again beside each flag on it, by then perhaps on another node and under a newer
     # consent text or schema; it is still the same prediction. So is a flag that was withdrawn at two nodes.
     passing = _PASSING.get(str(row["event"]), ())
-    items = sorted((name, value) for name, value in row.items() if value is not None and name not in passing)
-    return hashlib.blake2b(repr(items).encode(), digest_size=16).digest()
+    return hash(tuple(row.get(column) for column in COLUMNS if column not in passing))
 
 
 def _write(snapshot: Path, sha: str, out_dir: Path) -> PullReport:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
-    schema = pa.schema([(name, types[dtype]) for name, dtype in COLUMNS.items()])
     target, bad_target = out_dir / "events.parquet", out_dir / "quarantine.jsonl"
     n_events = n_quarantined = 0
-    group: list[Mapping[str, object]] = []
     partial, bad_partial = target.with_suffix(".partial"), bad_target.with_suffix(".partial")
-    with pq.ParquetWriter(partial, schema) as writer, bad_partial.open("w", encoding="utf-8") as bad:
+    with EventWriter(partial) as writer, bad_partial.open("w", encoding="utf-8") as bad:
         for item in _scan(snapshot):
             if isinstance(item, Quarantined):
                 n_quarantined += 1
                 bad.write(json.dumps(asdict(item)) + "\n")
-                continue
-            n_events += 1
-            group.append(item[0])
-            if len(group) == _ROWS_PER_GROUP:
-                writer.write_table(pa.Table.from_pylist(group, schema=schema))
-                group.clear()
-        if group:
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            else:
+                n_events += 1
+                writer.write(item[0])
     os.replace(partial, target)
     os.replace(bad_partial, bad_target)
+    _replace(out_dir / "README.md", pulled_card())
     return PullReport(sha, n_events, n_quarantined)
 
 

@@ -81,7 +81,8 @@ def parse_row(row: Mapping[str, object]) -> Event:
     FlagError
         Names the field and the rule that it breaks; `field` is set.
     """
-    if unknown := sorted(str(column) for column in row if column not in COLUMNS):
+    if not row.keys() <= COLUMNS.keys():
+        unknown = sorted(str(column) for column in row if column not in COLUMNS)
         _refuse(unknown[0][:_MAX_TEXT_LENGTH], f"no column of schema version {SCHEMA_VERSION}")
     version = row.get("schema_version")
     if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:

@@ -1,7 +1,8 @@
 """The shards of one revision on disk: where they are, their lines, and what a line is about at a glance."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,11 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def split_lines(content: bytes) -> list[bytes]:
     """Return lines with their ends, parted at line feeds only, as `numbered_lines` counts them."""
     return _LINE.findall(content)
+
+
+def json_line(row: Mapping[str, object]) -> bytes:
+    """Return a row as one line of a shard."""
+    return json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def ids_in(line: bytes) -> list[bytes]:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from fraud.errors import FlagError
 from fraud.feedback.events import Row, WithdrawalEvent
+from fraud.feedback.parquet import parquet_bytes, parquet_of
 from fraud.feedback.parsing import parse_line, parse_row
-from fraud.feedback.shards import ids_in, numbered_lines, prediction_in, shards, split_lines
+from fraud.feedback.shards import ids_in, json_line, numbered_lines, prediction_in, shards, split_lines
 from fraud.repositories.port import Add
 
 _FLAG_ID = re.compile(r"f_[0-9A-HJKMNP-TV-Z]{26}")
@@ -21,10 +22,10 @@ _FLAG_ID = re.compile(r"f_[0-9A-HJKMNP-TV-Z]{26}")
 
 @dataclass(slots=True)
 class Doomed:
-    """Line numbers of one shard that go, and the withdrawn flags among them by line."""
+    """Line numbers of one shard that go, and for flags and reviews the event with the flag behind it."""
 
     lines: set[int] = field(default_factory=set)
-    flags: dict[int, str] = field(default_factory=dict)
+    stones: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
 def is_flag_id(text: str) -> bool:
@@ -72,7 +73,7 @@ def doomed_lines(snapshot: Path, flag_ids: frozenset[str]) -> dict[Path, Doomed]
 
 
 def rewritten(snapshot: Path, stones: Mapping[str, bytes]) -> list[Add]:
-    """Return the shards that held what is withdrawn, each with the tombstones where the flags were.
+    """Return the shards that held what is withdrawn, with tombstones where flags and their reviews were.
 
     No other line changes by a byte, and no shard disappears: that a shard is there is how an interrupted
     drain knows that its batch was committed, and must not commit the content again.
@@ -80,13 +81,24 @@ def rewritten(snapshot: Path, stones: Mapping[str, bytes]) -> list[Add]:
     operations = []
     for path, found in doomed_lines(snapshot, frozenset(stones)).items():
         kept = [
-            stones[found.flags[number]] if number in found.flags else line
+            _stone(stones, *found.stones[number]) if number in found.stones else line
             for number, line in enumerate(split_lines(path.read_bytes()), 1)
-            if number not in found.lines or number in found.flags
+            if number not in found.lines or number in found.stones
         ]
         kept = kept or [stones[flag_id] for flag_id in sorted(stones)[:1]]
-        operations.append(Add(path.relative_to(snapshot).as_posix(), b"".join(kept)))
+        shard = path.relative_to(snapshot).as_posix()
+        operations.append(Add(shard, b"".join(kept)))
+        if (snapshot / parquet_of(shard)).exists():
+            operations.append(Add(parquet_of(shard), parquet_bytes(kept)))
     return operations
+
+
+def _stone(stones: Mapping[str, bytes], event_id: str, flag_id: str) -> bytes:
+    """Return the tombstone of a flag, or of a review that went with it: its receipt must stay answerable."""
+    if event_id == flag_id:
+        return stones[flag_id]
+    row = parse_line(stones[flag_id]) | {"event_id": withdrawal_id(event_id), "about_event_id": event_id}
+    return json_line(row)
 
 
 def _withdrawn_by(line: bytes) -> str | None:
@@ -111,8 +123,10 @@ def _dooms_of_flags(snapshot: Path, wanted: set[bytes], doomed: dict[Path, Doome
                     found = doomed.setdefault(path, Doomed())
                     found.lines.add(number)
                     if row is not None and row.get("event") == "flag":
-                        found.flags[number] = str(row["event_id"])
+                        found.stones[number] = (str(row["event_id"]), str(row["event_id"]))
                         shown |= _beside(line, before, found)
+                    elif row is not None and row.get("event") == "review":
+                        found.stones[number] = (str(row["event_id"]), str(row["about_event_id"]))
             before = (number, line)
     return shown
 

@@ -145,10 +145,41 @@ def test_a_pull_writes_valid_rows_bad_lines_and_the_sha(repository, save, tmp_pa
     assert pull(repository, "retraining-1", out).revision == first
     assert (out / "quarantine.jsonl").read_text() == ""
     assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
         "events.parquet",
         "quarantine.jsonl",
         "revision.json",
     ]
+
+
+CLASSES = """
+import json, sys
+from datasets import ClassLabel, load_dataset
+table = load_dataset(sys.argv[2], cache_dir=sys.argv[1])["train"]
+names = {name: f.names for name, f in table.features.items() if isinstance(f, ClassLabel)}
+print(json.dumps([names, table["event"][:], table["label"][:], table["verdict"][:]]))
+"""
+
+
+def test_a_pull_loads_with_class_labels_and_holds_words_for_every_other_reader(repository, save, tmp_path):
+    save()
+    pull(repository, repository.head(), tmp_path / "out")
+    assert pq.read_table(tmp_path / "out" / "events.parquet")["label"].to_pylist() == [None, "fraud"]
+    environment = {
+        **os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"),
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", CLASSES, str(tmp_path / "cache"), str(tmp_path / "out")],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2_000:]
+    names, event, label, verdict = json.loads(done.stdout)
+    assert names == {
+        "event": ["prediction", "flag", "review", "withdrawal"], "verdict": ["right", "wrong"],
+        "label": ["fraud", "legitimate"], "finding": ["accept", "reject", "unsure"],
+    }  # fmt: skip
+    assert (event, label, verdict) == ([0, 1], [None, 0], [None, 1])
 
 
 def test_a_pull_of_an_unknown_revision_is_not_found(repository, save, tmp_path):

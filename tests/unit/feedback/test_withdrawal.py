@@ -179,6 +179,8 @@ def test_a_review_goes_with_its_flag_because_its_note_may_repeat_it(store, repos
     withdraw(store, gone)
     store.drain()
     assert "secret words" not in text_at(repository, repository.head())
+    events, bad = read_events(repository, repository.head())
+    assert ({event.withdrawal.flag_id for event in events}, bad) == ({gone, "v_1"}, []), "each has its stone"
 
 
 def test_content_committed_by_a_node_that_had_not_heard_of_it_is_used_for_nothing(
