@@ -242,7 +242,7 @@ def _add_operations(app: FastAPI, service: FraudService, is_alive: Callable[[], 
             "status": "ready" if ready else "a background task has stopped",
             "model_version": version.version,
             "backlog": backlog,
-            "problem": service.problem,
+            "problems": list(service.problems),
         }
         return JSONResponse(document, 200 if ready else 503)
 
@@ -372,7 +372,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for this type)
     problems = [
         {
-            "field": ".".join(str(part) for part in e["loc"][1:]) or "body",
+            "field": ".".join(str(part) for part in e["loc"][1:] if not isinstance(part, int)) or "body",
             "code": str(e["type"]),
             "detail": str(e["msg"]),
         }

@@ -3,8 +3,6 @@
 import hashlib
 import hmac
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.ids import new_id
 from fraud.models.examples import to_record
+from fraud.recent import RecentPredictions
 from fraud.records import (
     MODELS,
     Finding,
@@ -42,7 +41,6 @@ from fraud.serving.scorer import Explanation, Scorer
 _log = logging.getLogger(__name__)
 CONSENT_VERSION = "2026-11-1"
 """Names the wording that a person agreed to; changes whenever `ui/texts.py`'s consent text does."""
-_REMEMBERED = 10_000
 
 
 class FraudService:
@@ -77,8 +75,8 @@ class FraudService:
         self._limiter = limiter
         self._audit = audit
         self._clock = clock
-        self._recent: OrderedDict[str, Prediction] = OrderedDict()
-        self._recent_lock = threading.Lock()
+        self._recent = RecentPredictions()
+        self._commit_problem: str | None = None
         self._reviews = ReviewQueue(feedback, self._stake)
 
     @property
@@ -101,9 +99,9 @@ class FraudService:
         return self._scorer.bundle.manifest
 
     @property
-    def problem(self) -> str | None:
-        """Why a promoted version is not being served, if so."""
-        return self._champion.problem
+    def problems(self) -> Sequence[str]:
+        """What stands in the way now: of a promoted version being served, of flags being committed."""
+        return [p for p in (self._champion.problem, self._commit_problem) if p is not None]
 
     def score(self, transaction: Mapping[str, Any], history: object = None) -> Prediction:
         """Return both models' scores for one raw transaction.
@@ -139,7 +137,7 @@ class FraudService:
             audit_asked=None if lot is None else lot.asked,
             audit_probability=None if lot is None else lot.probability,
         )
-        self._remember(prediction)
+        self._recent.remember(prediction)
         return prediction
 
     def score_file(self, path: Path) -> BatchResult:
@@ -153,15 +151,15 @@ class FraudService:
         return score_file(self._scorer, path, self._clock())
 
     def explain(self, prediction: Prediction) -> dict[str, Explanation]:
-        """Return both models' reasons for a prediction.
+        """Return both models' reasons for a prediction, from the version that made it.
 
         Raises
         ------
         NotFound
-            Another version serves by now; the reasons would be another model's.
+            That version is neither the one that serves now nor the one before.
         """
-        scorer = self._scorer
-        if scorer.version != prediction.model_version:
+        scorer = self._champion.scorer_of(prediction.model_version)
+        if scorer is None:
             raise NotFound(
                 "A new model version has been released since this score; score the transaction again.",
                 code="version_changed",
@@ -170,15 +168,7 @@ class FraudService:
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Return a recent prediction; NotFound when it is unknown or too old."""
-        with self._recent_lock:
-            found = self._recent.get(prediction_id)
-        if found is None:
-            raise NotFound(
-                "This prediction is no longer known here; score the transaction again, then flag it.",
-                code="prediction_gone",
-                field="prediction_id",
-            )
-        return found
+        return self._recent.find(prediction_id)
 
     def flag(
         self,
@@ -310,11 +300,11 @@ class FraudService:
 
     def examples(self) -> Sequence[Mapping[str, Any]]:
         """Return [{"kind", "transaction"}, ...]: one transaction of each typology."""
-        return list(self._scorer.bundle.read_examples().get("examples", []))
+        return list(self._scorer.examples.get("examples", []))
 
     def entities(self) -> Sequence[str]:
         """Return main entities (cards) with a past that the demo offers to choose from."""
-        return list(self._scorer.bundle.read_examples().get("entities", []))
+        return list(self._scorer.examples.get("entities", []))
 
     def past_of(self, entity: str, limit: int = 200) -> Sequence[Mapping[str, Any]]:
         """Return the newest known transactions of a main entity, oldest first, as records; empty if none.
@@ -332,7 +322,11 @@ class FraudService:
 
     def drain(self) -> str | None:
         """Commit what waits; return what stood in the way, if anything did."""
-        return self._feedback.drain().problem
+        problem = self._feedback.drain().problem
+        if problem is not None and problem != self._commit_problem:
+            _log.warning("flags are kept in the outbox and cannot be committed: %s", problem)
+        self._commit_problem = problem
+        return problem
 
     def refresh(self) -> bool:
         """Serve a newly promoted version if there is one; return whether it changed."""
@@ -346,18 +340,10 @@ class FraudService:
     def close(self) -> None:
         """Commit what waits, as far as possible, and let go of the files."""
         try:
-            problem = self.drain()
-            if problem:
-                _log.warning("some feedback stays in the outbox until the next start: %s", problem)
+            self.drain()
         except FraudError as error:
             _log.warning("the outbox could not be drained at shutdown: %s", error)
         self._feedback.close()
-
-    def _remember(self, prediction: Prediction) -> None:
-        with self._recent_lock:
-            self._recent[prediction.prediction_id] = prediction
-            while len(self._recent) > _REMEMBERED:
-                self._recent.popitem(last=False)
 
     def _stake(self, transaction: Mapping[str, object]) -> tuple[float, float]:
         """Return a transaction's amount, 0 where there is none, and what is usual: twenty reviews' worth."""

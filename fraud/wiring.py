@@ -101,7 +101,7 @@ class Heartbeat:
         self._threads: list[threading.Thread] = []
 
     def every(self, seconds: float, name: str, action: Callable[[], object]) -> None:
-        """Start calling `action`; a FraudError is logged once per message and the beat goes on."""
+        """Start calling `action`; what it raises is logged once per message, and the beat goes on."""
         thread = threading.Thread(target=self._run, args=(seconds, name, action), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -115,6 +115,11 @@ class Heartbeat:
                 if error.message != last_problem:
                     _log.warning("%s: %s", name, error)
                 last_problem = error.message
+            except Exception as error:
+                # The one place where a defect must not end the work: flags would wait for ever, unseen.
+                if repr(error) != last_problem:
+                    _log.exception("%s failed unexpectedly and will be tried again", name)
+                last_problem = repr(error)
             else:
                 last_problem = ""
 

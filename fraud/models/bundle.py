@@ -26,6 +26,7 @@ from fraud.records import MODELS, Thresholds
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+PARTS = ("modelos_otimizados", "serving", "resultados")
 MODEL_FILES = {name: f"modelos_otimizados/{name}_otimizado.pkl" for name in MODELS}
 SERVING_FILES = {name: f"serving/{name}.npz" for name in MODELS}
 PROFILE_FILE = "serving/profile.json"
@@ -82,12 +83,7 @@ def digest(path: Path) -> str:
 
 def seal(directory: Path, manifest: dict[str, Any]) -> None:
     """Add every file's digest and size to the manifest and write it last, so that a torn bundle has none."""
-    listed = sorted(
-        path
-        for part in ("modelos_otimizados", "serving", "resultados")
-        for path in (directory / part).rglob("*")
-        if path.is_file()
-    )
+    listed = sorted(path for part in PARTS for path in (directory / part).rglob("*") if path.is_file())
     manifest["files"] = {
         path.relative_to(directory).as_posix(): {"sha256": digest(path), "bytes": path.stat().st_size}
         for path in listed

@@ -1,6 +1,7 @@
 """Writing what a training run produced as a bundle."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,40 @@ def write_bundle(
     data_source: Mapping[str, Any],
     examples: Mapping[str, Any],
 ) -> None:
-    """Write all files of a release, the manifest last.
+    """Write all files of a release, or leave what was there.
+
+    The release is written beside the directory, loaded once as a server would, and only then moved into
+    place, the manifest last: a full disk or a crash while writing costs nothing that was released before.
 
     Parameters
     ----------
-    directory : made if missing; files of an earlier bundle in it are replaced
+    directory : made if missing; the files of an earlier bundle in it are replaced, others stay
     data_source : where the table came from and its digest, copied into the manifest
     examples : what `fraud.models.examples.choose_examples` returned
     """
-    for part in ("modelos_otimizados", "serving", "resultados"):
-        (directory / part).mkdir(parents=True, exist_ok=True)
-    (directory / bundle.MANIFEST).unlink(missing_ok=True)  # until the new one is there, there is no bundle
+    staging = directory.with_name(f".{directory.name}.new")
+    shutil.rmtree(staging, ignore_errors=True)
+    _write_files(training, staging, version=version, data_source=data_source, examples=examples)
+    bundle.load_bundle(staging)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / bundle.MANIFEST).unlink(missing_ok=True)  # from here to its return there is no bundle
+    for part in bundle.PARTS:
+        shutil.rmtree(directory / part, ignore_errors=True)
+        (staging / part).rename(directory / part)
+    (staging / bundle.MANIFEST).rename(directory / bundle.MANIFEST)
+    staging.rmdir()
+
+
+def _write_files(
+    training: Training,
+    directory: Path,
+    *,
+    version: str,
+    data_source: Mapping[str, Any],
+    examples: Mapping[str, Any],
+) -> None:
+    for part in bundle.PARTS:
+        (directory / part).mkdir(parents=True)
     profile = training.profile
     _write_json(directory / bundle.PROFILE_FILE, profile.model_dump(mode="json", by_alias=True))
     _write_json(directory / bundle.FEATURES_FILE, training.pipeline.to_json())
@@ -93,7 +117,6 @@ def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
 
 def _write_history(transactions: Transactions, profile: Profile, path: Path) -> None:
     """Keep as much of the past as the longest window and the label delay can reach from an example."""
-    path.unlink(missing_ok=True)
     if not profile.features.history:
         return
     time = transactions.times()

@@ -165,16 +165,12 @@ def _compare(champion: Bundle, training: Training, policy: GatePolicy) -> dict[s
 
 def _record(registry: ModelRegistry, training: Training, origin: dict[str, Any], rows: FeedbackRows) -> str:
     version = registry.next_version()
-    with tempfile.TemporaryDirectory(prefix="fraud-challenger-") as directory:
+    with tempfile.TemporaryDirectory(prefix="fraud-challenger-") as scratch:
+        directory = Path(scratch) / "bundle"
         write_bundle(
-            training,
-            Path(directory),
-            version=version,
-            data_source=origin,
-            examples=choose_examples(training),
+            training, directory, version=version, data_source=origin, examples=choose_examples(training)
         )
-        load_bundle(Path(directory))  # what cannot be served must not be recorded
-        registry.record(Path(directory), f"Record {version} trained with {rows.n_used} labels from feedback")
+        registry.record(directory, f"Record {version} trained with {rows.n_used} labels from feedback")
     registry.set_challenger(version)
     return version
 

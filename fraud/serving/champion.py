@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fraud.errors import FraudError, RepositoryError
 from fraud.models.bundle import load_bundle
+from fraud.records import ModelVersion
 from fraud.registry import ModelRegistry
 from fraud.serving.scorer import Scorer
 
@@ -23,6 +24,7 @@ class Champion:
         self._artifacts = artifacts
         self._lock = threading.Lock()
         self._scorer: Scorer | None = None
+        self._previous: Scorer | None = None
         self._seen_head: str | None = None
         self._out_of_reach = False
         self.problem: str | None = None
@@ -37,6 +39,11 @@ class Champion:
             Nothing was loaded before and the champion cannot be.
         """
         return self._scorer or self._first()
+
+    def scorer_of(self, version: ModelVersion) -> Scorer | None:
+        """Return what serves a version: the present champion or the one before, None for any other."""
+        known = (self.scorer, self._previous)
+        return next((s for s in known if s is not None and s.version == version), None)
 
     def _first(self) -> Scorer:
         with self._lock:
@@ -65,6 +72,7 @@ class Champion:
         """
         current = self.scorer
         with self._lock:
+            head = self._seen_head
             try:
                 head = self._registry.head()
                 if head == self._seen_head and not self._out_of_reach:
@@ -79,7 +87,8 @@ class Champion:
             try:
                 swapped = champion is not None and champion[0] != current.version.revision
                 if champion is not None and swapped:
-                    self._scorer = Scorer.from_bundle(load_bundle(champion[1]), champion[0])
+                    newer = Scorer.from_bundle(load_bundle(champion[1]), champion[0])
+                    self._previous, self._scorer = current, newer
             except FraudError as error:
                 return self._refuse(error, head)
             self._seen_head, self.problem = head, None

@@ -38,6 +38,7 @@ class Scorer:
         self.bundle = bundle
         self.version = ModelVersion(bundle.version, revision, bundle.manifest_digest)
         self.past = past
+        self.examples = bundle.read_examples()
         self._history = history
 
     @classmethod
@@ -48,7 +49,7 @@ class Scorer:
             past = transactions_from_frame(read_table(bundle.history_path), bundle.profile)
             history = History.of(past, bundle.profile)
         scorer = cls(bundle, past, history, revision)
-        for example in bundle.read_examples().get("examples", [])[:1]:
+        for example in scorer.examples.get("examples", [])[:1]:
             scorer.score(example["transaction"])
         for model in bundle.models.values():
             model.forest.warm_up()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fraud.errors import FlagError, NotFound, TransactionError
 from fraud.feedback.dataset import read_events
 from fraud.models.bundle import MANIFEST
+from fraud.recent import RecentPredictions
 from fraud.records import MODELS, Label
 from fraud.registry import ModelRegistry
 from fraud.repositories.local import LocalRepository
@@ -118,6 +120,33 @@ def test_the_past_of_a_card_is_what_a_client_could_send(service: FraudService, e
     service.score(example, [dict(row) for row in past])
 
 
+def test_flags_that_cannot_be_committed_are_said_to_be_and_kept(
+    service: FraudService, example: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prediction = service.score(example)
+    service.flag(prediction.prediction_id, "right", label="legitimate", consent=True)
+    service.drain()
+    head = tmp_path / "dataset.git/refs/heads/main"
+    good = head.read_text()
+    head.write_text("0" * 40 + "\n")
+    again = service.score(example)
+    receipt = service.flag(again.prediction_id, "right", label="legitimate", consent=True)
+    assert service.drain() is not None and service.problems and "cannot be committed" in caplog.text
+    head.write_text(good)
+    assert service.drain() is None and not service.problems
+    assert service.receipt(receipt.receipt_id).committed
+
+
+def test_memory_of_predictions_is_bounded_by_the_transactions_they_hold(service: FraudService) -> None:
+    recent = RecentPredictions(max_transactions=10)
+    prediction = service.score(service.examples()[0]["transaction"])
+    for number in range(4):
+        recent.remember(replace(prediction, prediction_id=f"p{number}", history=({},) * 3))
+    assert recent.find("p3") and recent.find("p2")
+    with pytest.raises(NotFound):
+        recent.find("p1")
+
+
 def newer(small_bundle: Path, directory: Path, version: str) -> Path:
     shutil.copytree(small_bundle, directory / version)
     manifest = json.loads((directory / version / MANIFEST).read_text()) | {"version": version}
@@ -135,6 +164,10 @@ def test_a_promotion_is_picked_up_and_reasons_of_the_old_version_are_not_mixed_w
     registry.promote("1.0.1")
     assert service.refresh() is True
     assert service.score(example).model_version.version == "1.0.1"
+    service.explain(before)  # by the version that answered, which is kept until the next swap
+    registry.record(newer(small_bundle, tmp_path, "1.0.2"), "newer still")
+    registry.promote("1.0.2")
+    assert service.refresh() is True
     with pytest.raises(NotFound, match="new model version"):
         service.explain(before)
     service.flag(before.prediction_id, "right", label="legitimate", consent=True)
@@ -151,5 +184,5 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(
     broken.chmod(0o644)
     broken.write_bytes(b"torn")
     assert service.refresh() is False
-    assert service.problem is not None and "xgboost.npz" in service.problem
+    assert any("xgboost.npz" in problem for problem in service.problems)
     assert service.score(example).model_version.version == "1.0.0", revision
