@@ -130,6 +130,12 @@ class FlagRequest(BaseModel):
     label: Literal["fraud", "legitimate"] = Field(description="What the transaction was.")
     comment: str = Field(default="", description="At most 2,000 characters.")
     consent: bool = Field(description=f"Agreement to keep what wording {CONSENT_VERSION} names.")
+    reporter: str = Field(
+        default="",
+        max_length=200,
+        description="Anything that tells your users apart. Only a keyed hash of it is kept; without it, one of "
+        "the network address, so that all who share an address count as one person.",
+    )
 
 
 class WithdrawalRequest(BaseModel):
@@ -211,7 +217,7 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
             label=request.label,
             comment=request.comment,
             consent=request.consent,
-            session=address,
+            session=request.reporter or address,
             address=address,
         )
         return _receipt_answer(receipt)

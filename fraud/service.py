@@ -23,6 +23,7 @@ from fraud.models.examples import to_record
 from fraud.recent import RecentPredictions
 from fraud.records import (
     MODELS,
+    Decision,
     Finding,
     Flag,
     Label,
@@ -217,6 +218,7 @@ class FraudService:
                 field="label",
             )
         prediction = self.prediction(prediction_id)
+        _check_answer(prediction, Verdict(verdict), Label(label))
         flag = Flag(
             flag_id=new_id("f"),
             flagged_at=self._clock(),
@@ -361,6 +363,26 @@ class FraudService:
 def _f1_of(scorer: Scorer) -> dict[str, float]:
     models = scorer.bundle.manifest["models"]
     return {name: float(models[name]["metrics"]["f1"]["value"]) for name in MODELS}
+
+
+def _check_answer(prediction: Prediction, verdict: Verdict, label: Label) -> None:
+    """Refuse "right" where neither model said so, and "wrong" where both did."""
+    alerts = {score.decision is not Decision.APPROVE for score in prediction.scores.values()}
+    agreeing = (label is Label.FRAUD) in alerts
+    if verdict is Verdict.RIGHT and not agreeing:
+        raise FlagError(
+            "You called the answer right, but neither model said what you say the transaction was; "
+            "call it wrong, or correct what it was.",
+            code="contradiction",
+            field="verdict",
+        )
+    if verdict is Verdict.WRONG and agreeing and len(alerts) == 1:
+        raise FlagError(
+            "You called the answer wrong, but both models said what you say the transaction was; "
+            "call it right, or correct what it was.",
+            code="contradiction",
+            field="verdict",
+        )
 
 
 def _known_label(past: Transactions, row: int, profile: Profile) -> dict[str, Any]:

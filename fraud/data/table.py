@@ -143,7 +143,9 @@ def read_table(path: Path) -> pd.DataFrame:
         ) from error
     except (ValueError, OSError, MemoryError, pa.ArrowException) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        reason = reason.removeprefix("Error tokenizing data. C error: ").rstrip(".")
+        reason = (
+            reason.removeprefix("Error tokenizing data. C error: ").replace(str(path), path.name).rstrip(".")
+        )
         raise TableError(
             f"{path.name}: not a readable CSV or Parquet table ({reason}); correct or export it again.",
             code="file",

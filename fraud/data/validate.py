@@ -231,12 +231,14 @@ def _is_short(value: Any) -> bool:
 
 def _number_value(field: InputField, label: str, value: Any) -> float | int:
     number = _parsed_number(value)
-    if not abs(number) <= MAX_NUMBER:
+    if not math.isfinite(number):
         raise problem("not_a_number", field.column, label, value=value)
-    if field.minimum is not None and number < field.minimum:
-        raise problem("below_minimum", field.column, label, value=number, limit=field.minimum)
-    if field.maximum is not None and number > field.maximum:
-        raise problem("above_maximum", field.column, label, value=number, limit=field.maximum)
+    minimum = -MAX_NUMBER if field.minimum is None else field.minimum
+    maximum = MAX_NUMBER if field.maximum is None else field.maximum
+    if number < minimum:
+        raise problem("below_minimum", field.column, label, value=number, limit=minimum)
+    if number > maximum:
+        raise problem("above_maximum", field.column, label, value=number, limit=maximum)
     if field.integer:
         if not number.is_integer():
             raise problem("not_an_integer", field.column, label, value=number)

@@ -202,6 +202,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Say what the transaction was, fraud or legitimate.",
         "Diga o que a transação era, fraude ou legítima.",
     ),
+    "error_contradiction": (
+        "Your two answers contradict each other: what you say the transaction was, and whether the models "
+        "were right. Change one of them.",
+        "Suas duas respostas se contradizem: o que a transação era e se os modelos acertaram. Mude uma delas.",
+    ),
     "error_prediction_gone": (
         "This prediction is no longer known here; score the transaction again, then answer.",
         "Esta previsão não é mais conhecida aqui; pontue a transação de novo e responda em seguida.",

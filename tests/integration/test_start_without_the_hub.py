@@ -33,7 +33,7 @@ def test_the_demo_starts_and_serves_while_its_hub_is_down(tmp_path: Path, small_
         flag = {
             "prediction_id": scored["prediction_id"],
             "verdict": "right",
-            "label": "fraud",
+            "label": "legitimate",
             "consent": True,
         }
         path = f"/v1/flags/{demo.post('/v1/flags', flag)['receipt_id']}"

@@ -160,7 +160,7 @@ def test_a_flag_survives_kill_9_and_becomes_a_new_serving_version(
 def test_sigterm_commits_what_waits(demo: Demo, environment: dict[str, str]) -> None:
     example = httpx.get(f"{demo.url}/v1/examples").json()[0]["transaction"]
     scored = demo.post("/v1/score", {"transaction": example})
-    flag = {"prediction_id": scored["prediction_id"], "verdict": "right", "label": "fraud", "consent": True}
+    flag = {"prediction_id": scored["prediction_id"], "verdict": "wrong", "label": "fraud", "consent": True}
     demo.post("/v1/flags", flag)
     assert "no commits yet" in fraud(environment, "feedback", "log")
     demo.stop()

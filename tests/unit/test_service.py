@@ -73,6 +73,17 @@ def test_a_flag_needs_a_verdict_and_a_label(
         service.flag(prediction.prediction_id, verdict, label=label, consent=True)
 
 
+@pytest.mark.parametrize(("verdict", "label"), [("right", "fraud"), ("wrong", "legitimate")])
+def test_an_answer_that_contradicts_itself_is_not_kept(
+    service: FraudService, example: dict, verdict: str, label: str
+) -> None:
+    prediction = service.score(example)
+    assert {s.decision.value for s in prediction.scores.values()} == {"approve"}
+    with pytest.raises(FlagError, match="call it"):
+        service.flag(prediction.prediction_id, verdict, label=label, consent=True)
+    assert service.backlog() == 0
+
+
 def test_a_prediction_nobody_made_cannot_be_flagged(service: FraudService) -> None:
     with pytest.raises(NotFound, match="no longer known"):
         service.flag("p_forged", "wrong", label="fraud", consent=True)

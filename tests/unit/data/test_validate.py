@@ -116,7 +116,8 @@ def brief(value: object) -> str:
                 float("inf"),
             )
         ],
-        *[("paid", v, "not_a_number") for v in (10**400, 10**5000, 1e16, [], [5], {}, b"5", "9" * 10**6)],
+        *[("paid", v, "not_a_number") for v in (10**400, 10**5000, [], [5], {}, b"5", "9" * 10**6)],
+        *[("paid", v, "above_maximum") for v in (1e16, 1e300)],
         ("paid", nested(100_000), "not_a_number"),
         ("paid", -0.01, "below_minimum"),
         ("age", 41.5, "not_an_integer"),
