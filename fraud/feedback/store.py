@@ -11,6 +11,7 @@ from pathlib import Path
 from fraud.durable import exclusive
 from fraud.errors import FlagError, NotFound, RepositoryError, SettingsError, StaleParent, StorageError
 from fraud.feedback.card import CARD_PATH, dataset_card
+from fraud.feedback.compaction import was_merged
 from fraud.feedback.events import COLUMNS
 from fraud.feedback.outbox import Batch, Outbox
 from fraud.feedback.parsing import parse_row
@@ -185,11 +186,12 @@ class FeedbackStore:
         revision = problem = None
         waiting = list(self._outbox.open_batches())
         while True:
-            batch_id = waiting.pop(0) if waiting else self._seal()
+            left = bool(waiting)
+            batch_id = waiting.pop(0) if left else self._seal()
             if batch_id is None:
                 break
             try:
-                count, committed = self._commit(batch_id)
+                count, committed = self._commit(batch_id, suspect=left)
             except (RepositoryError, NotFound) as error:
                 problem = str(error)
                 break
@@ -201,16 +203,22 @@ class FeedbackStore:
     def _seal(self) -> str | None:
         return self._outbox.seal(MAX_SUBMISSIONS_PER_BATCH, MAX_BYTES_PER_BATCH)
 
-    def _commit(self, batch_id: str) -> tuple[int, str | None]:
-        """Return the number of submissions in the batch and the revision that holds them."""
+    def _commit(self, batch_id: str, suspect: bool) -> tuple[int, str | None]:
+        """Return the number of submissions in the batch and the revision that holds them.
+
+        `suspect`: an earlier drain may have committed it, and a compaction may have merged its shard since.
+        """
         for attempt in range(_ATTEMPTS):
+            suspect = suspect or attempt > 0
             if attempt:
                 # Jitter, so that nodes that collided once do not collide for ever.
                 self._sleep(_FIRST_WAIT_S * 2**attempt * (0.5 + secrets.randbelow(1_000) / 1_000))
             head = self._repository.head()
             present = frozenset(self._repository.files(head)) if head else frozenset()
             shard = self._shard(batch_id)
-            if head is not None and shard in present:
+            if head is not None and (
+                shard in present or (suspect and was_merged(self._repository, head, shard))
+            ):
                 # The crash, or a lost answer, came after the commit: written once is enough.
                 return self._outbox.committed(batch_id, head), head
             batch = self._outbox.batch(batch_id)
