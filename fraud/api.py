@@ -133,8 +133,8 @@ class FlagRequest(BaseModel):
     reporter: str = Field(
         default="",
         max_length=200,
-        description="Anything that tells your users apart. Only a keyed hash of it is kept; without it, one of "
-        "the network address, so that all who share an address count as one person.",
+        description="Anything that tells your users apart. Only a keyed hash of it is kept; without it, one "
+        "of the network address, so that all who share an address count as one person.",
     )
 
 
