@@ -49,10 +49,19 @@ def tombstones(lines: bytes) -> dict[str, bytes]:
     return found
 
 
+def tombstones_at(snapshot: Path) -> dict[str, bytes]:
+    """Return the withdrawn flag of each withdrawal at a revision, with its line."""
+    return {
+        flag_id: line
+        for path in shards(snapshot)
+        for _, line in numbered_lines(path)
+        if (flag_id := _withdrawn_by(line)) is not None
+    }
+
+
 def withdrawn_flags(snapshot: Path) -> frozenset[str]:
     """Return every flag that has a tombstone at a revision; one quick look at each line."""
-    found = (_withdrawn_by(line) for path in shards(snapshot) for _, line in numbered_lines(path))
-    return frozenset(flag_id for flag_id in found if flag_id is not None)
+    return frozenset(tombstones_at(snapshot))
 
 
 def mentions(snapshot: Path, flag_id: str) -> bool:
