@@ -205,7 +205,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "error_contradiction": (
         "Your two answers contradict each other: what you say the transaction was, and whether the models "
         "were right. Change one of them.",
-        "Suas duas respostas se contradizem: o que a transação era e se os modelos acertaram. Mude uma delas.",
+        "Suas duas respostas se contradizem: o que a transação era e se os modelos acertaram. Mude uma "
+        "delas.",
     ),
     "error_prediction_gone": (
         "This prediction is no longer known here; score the transaction again, then answer.",
