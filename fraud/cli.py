@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from fraud.cli_feedback import add_feedback_commands
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
@@ -41,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fraud", description="Train and renew the fraud demo.")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_data_commands(commands)
-    _add_feedback_commands(commands)
+    add_feedback_commands(commands)
     _add_release_commands(commands)
     return parser
 
@@ -71,18 +72,6 @@ def _add_data_commands(commands: Any) -> None:
     infer.add_argument("--entity", action="append", default=[], metavar="COL", help="card, merchant ...")
     infer.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .toml file to write")
     infer.set_defaults(run=_infer)
-
-
-def _add_feedback_commands(commands: Any) -> None:
-    feedback = commands.add_parser("feedback", help="read the feedback dataset")
-    actions = feedback.add_subparsers(required=True, metavar="action")
-    log = actions.add_parser("log", help="list the dataset's revisions, newest first")
-    log.add_argument("--limit", type=int, default=20)
-    log.set_defaults(run=_feedback_log)
-    pull = actions.add_parser("pull", help="write a revision's valid events as Parquet, bad rows apart")
-    pull.add_argument("--revision", help="sha or tag (default: the newest)")
-    pull.add_argument("--out", type=Path, required=True, metavar="DIR")
-    pull.set_defaults(run=_feedback_pull)
 
 
 def _add_release_commands(commands: Any) -> None:
@@ -160,33 +149,6 @@ def _infer(options: argparse.Namespace, settings: Settings) -> None:
     header = "".join(f"# {note}\n" for note in [f"Inferred from {options.file.name}.", *notes])
     options.out.write_text(header + "\n" + tomli_w.dumps(document), encoding="utf-8")
     print(*notes, f"wrote {options.out}", sep="\n")
-
-
-def _feedback_log(options: argparse.Namespace, settings: Settings) -> None:
-    from fraud.feedback.dataset import log
-    from fraud.wiring import dataset_repository
-
-    entries = log(dataset_repository(settings), options.limit)
-    if not entries:
-        print("the dataset has no commits yet")
-    for entry in entries:
-        counts = "" if entry.n_submissions is None else f"  {entry.n_submissions} flags, {entry.n_rows} rows"
-        print(f"{entry.revision[:12]}  {entry.committed_at:%Y-%m-%d %H:%M:%S}Z  {entry.message}{counts}")
-
-
-def _feedback_pull(options: argparse.Namespace, settings: Settings) -> None:
-    from fraud.errors import NotFound
-    from fraud.feedback.dataset import pull
-    from fraud.wiring import dataset_repository
-
-    repository = dataset_repository(settings)
-    revision = options.revision or repository.head()
-    if revision is None:
-        raise NotFound("The dataset has no commits yet; nothing was flagged.", code="no_dataset")
-    report = pull(repository, revision, options.out)
-    print(f"{report.n_events:,} events of revision {report.revision} written to {options.out}")
-    if report.n_quarantined:
-        print(f"{report.n_quarantined:,} bad rows are in quarantine.jsonl, each with its reason")
 
 
 def _retrain(options: argparse.Namespace, settings: Settings) -> int:

@@ -1,0 +1,27 @@
+"""Tables that people open in a spreadsheet, which runs what looks like a formula."""
+
+import pandas as pd
+
+_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an apostrophe before every text or name that a spreadsheet would run.
+
+    Texts that are plain numbers stay. (OWASP, "CSV Injection".)
+    """
+    columns = {
+        name: frame[name].map(_safe) if not pd.api.types.is_numeric_dtype(frame[name]) else frame[name]
+        for name in frame.columns
+    }
+    return pd.DataFrame(columns, index=frame.index).rename(columns=_safe)
+
+
+def _safe(value: object) -> object:
+    if not isinstance(value, str) or not value.lstrip(" ").startswith(_STARTS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return "'" + value
+    return value
