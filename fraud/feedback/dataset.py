@@ -16,9 +16,10 @@ from fraud.feedback.shards import numbered_lines, shards
 from fraud.feedback.withdrawal import doomed_lines, withdrawn_flags
 from fraud.repositories.port import VersionedRepository
 
-_PASSING = {
-    "prediction": ("node", "consent_version", "schema_version"),
-    "withdrawal": ("node", "recorded_ms", "schema_version"),
+_ALL = tuple(COLUMNS)
+_LASTING = {
+    "prediction": tuple(c for c in COLUMNS if c not in ("node", "consent_version", "schema_version")),
+    "withdrawal": tuple(c for c in COLUMNS if c not in ("node", "recorded_ms", "schema_version")),
 }
 
 
@@ -144,8 +145,7 @@ def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
 def _fingerprint(row: Row) -> int:
     # A prediction is stored again beside each flag on it, by then perhaps on another node and under a newer
     # consent text or schema; it is still the same prediction. So is a flag that was withdrawn at two nodes.
-    passing = _PASSING.get(str(row["event"]), ())
-    return hash(tuple(row.get(column) for column in COLUMNS if column not in passing))
+    return hash(tuple(map(row.get, _LASTING.get(str(row["event"]), _ALL))))
 
 
 def _write(snapshot: Path, sha: str, out_dir: Path) -> PullReport:

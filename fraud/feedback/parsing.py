@@ -63,7 +63,7 @@ def parse_line(line: bytes) -> Row:
         The line is no JSON object, is torn, or holds NaN, an infinity or a name twice.
     """
     try:
-        value = json.loads(line.decode(), parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+        value = _JSON.decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise FlagError(f"line: not JSON ({error}).", code="not_json", field="line") from None
     if not isinstance(value, dict):
@@ -214,7 +214,7 @@ def _json(row: Mapping[str, object], field: str) -> object:
     if len(text) > MAX_INPUT_LENGTH:
         _refuse(field, f"at most {MAX_INPUT_LENGTH:,} characters")
     try:
-        value: object = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+        value: object = _JSON.decode(text)
     except (ValueError, RecursionError) as error:
         _refuse(field, f"not JSON ({error})")
     # Anything else would let equal content have two digests, or hide half a surrogate pair or 1e999.
@@ -289,3 +289,6 @@ def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse(field: str, rule: str) -> NoReturn:
     raise FlagError(f"{field}: {rule}.", code="bad_row", field=field)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_repeats)
