@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from fraud.cli_feedback import add_feedback_commands
+from fraud.cli_trust import add_quarantine, trust_policy
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
@@ -81,6 +82,7 @@ def _add_release_commands(commands: Any) -> None:
     retrain.add_argument(
         "--margin", type=float, default=0.02, help="largest loss of AP or F1 the gate accepts (default: 0.02)"
     )
+    add_quarantine(retrain)
     retrain.add_argument("--force", action="store_true", help="train even where nothing is new")
     retrain.add_argument("--promote", action="store_true", help="promote the challenger if it passes")
     retrain.set_defaults(run=_retrain)
@@ -172,6 +174,7 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
                 base=lambda profile: load_transactions(profile, options.data),
                 now=datetime.now(UTC),
                 force=options.force,
+                trust=trust_policy(options, settings),
                 policy=GatePolicy(margin_ap=options.margin, margin_f1=options.margin),
                 progress=_progress(),
             )

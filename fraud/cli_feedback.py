@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fraud.cli_trust import add_why
 from fraud.settings import Settings
 
 REFUSED = 1
@@ -35,6 +36,7 @@ def add_feedback_commands(commands: Any) -> None:
     compact = actions.add_parser("compact", help="merge small shards, write Parquet, tag the result")
     compact.add_argument("--tag", required=True)
     compact.set_defaults(run=_compact)
+    add_why(actions)
     purge = actions.add_parser("purge", help="rewrite a local history without a withdrawn flag's content")
     purge.add_argument("--receipt", required=True, metavar="ID")
     purge.add_argument("--yes", action="store_true", help="do it; without this, only say what it would do")

@@ -42,7 +42,8 @@ class Consensus:
 
     Attributes
     ----------
-    probability : float64 [n], of fraud
+    probability : float64 [n], of fraud; NaN where all that several voted on is of one class, for then
+        guessing that class makes no mistakes, and there is nothing to weigh anybody by
     agreement : float64 [m], share of a voter's fellow voters that said the same; NaN without any
     voter_weight : float64 [m]
     model_weight : float
@@ -64,11 +65,14 @@ def consensus(votes: Votes) -> Consensus | None:
     if not (per_content > 1).any():
         return None
     agreement = _agreement(votes, per_content)
-    first = _estimate(votes, per_content, agreement, _majority(votes))
-    probability = first.probability
-    tied = probability == 0.5
-    label = np.where(tied, _majority(votes), probability > 0.5).astype(np.int64)
-    return _estimate(votes, per_content, agreement, label)
+    label = _majority(votes)
+    for _ in range(2):
+        if len(set(label[per_content > 1].tolist())) < 2:
+            nothing = np.full(len(votes.model), np.nan)
+            return Consensus(nothing, agreement, np.full(votes.n_voters, np.nan), np.nan)
+        found = _estimate(votes, per_content, agreement, label)
+        label = np.where(found.probability == 0.5, label, found.probability > 0.5).astype(np.int64)
+    return found
 
 
 def _majority(votes: Votes) -> Int:

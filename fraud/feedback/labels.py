@@ -19,7 +19,8 @@ class ResolvedLabel:
     """What one content was, by the votes known at `known_at`.
 
     `reporters` are those who voted for the label, sorted; `n_votes` counts all voters. `prediction` is the
-    earliest one of this content, and `prediction_ids` are all that were flagged, sorted.
+    earliest one of this content, and `prediction_ids` are all that were flagged, sorted. `reviewed`: a
+    maintainer accepted it. `reasons` say why it counts, and how much.
     """
 
     content_digest: str
@@ -30,15 +31,21 @@ class ResolvedLabel:
     known_at: datetime
     prediction_ids: tuple[str, ...]
     reporters: tuple[str, ...]
+    reviewed: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedLabel:
-    """A content that has votes and no label: "tied", or "no prediction" beside its flags."""
+    """A content that has votes and no label, and why: "tied", "no prediction" beside its flags, and others.
+
+    `detail` is what the reason leaves open, such as until when.
+    """
 
     content_digest: str
     reason: str
     n_votes: int
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

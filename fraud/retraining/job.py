@@ -12,7 +12,8 @@ from fraud.data.table import Transactions
 from fraud.errors import RepositoryError
 from fraud.features.history import History
 from fraud.feedback.dataset import read_events
-from fraud.feedback.labels import Resolution, cap_weights, resolve_labels
+from fraud.feedback.labels import Resolution
+from fraud.feedback.trust import TrustPolicy, cap, decide
 from fraud.models.bundle import Bundle, load_bundle
 from fraud.models.bundle_writer import write_bundle
 from fraud.models.examples import choose_examples
@@ -23,6 +24,7 @@ from fraud.registry import ModelRegistry
 from fraud.repositories.port import VersionedRepository
 from fraud.retraining.feedback_rows import FeedbackRows, feedback_rows
 from fraud.retraining.gate import Alerts, Comparison, GatePolicy, Verdict, compare, judge
+from fraud.retraining.slices import base_frauds
 
 Progress = Callable[[str], None]
 
@@ -68,6 +70,7 @@ def retrain(
     now: datetime,
     force: bool = False,
     policy: GatePolicy = GatePolicy(),  # noqa: B008 (frozen)
+    trust: TrustPolicy | None = None,
     progress: Progress = lambda message: None,
 ) -> Outcome:
     """Train a challenger on the base data and the feedback, and record it if the gate lets it pass.
@@ -76,6 +79,7 @@ def retrain(
     ----------
     revision : dataset revision (sha or tag); None takes the head
     base : returns the training table of a profile and its origin, as `load_transactions` does
+    trust : which flags count; None for the default, with the profile's label delay as the quarantine
     force : train even where a recorded version was built from the same dataset revision
 
     Raises
@@ -89,20 +93,23 @@ def retrain(
     champion = load_bundle(artifacts if serving is None else serving[1])
     head = dataset.head()
     at = dataset.resolve(revision) if revision is not None else head
-    resolution = _resolution(dataset, at, now)
+    trust = trust_policy(champion.profile) if trust is None else trust
+    resolution = _resolution(dataset, at, trust, now)
     reason = _no_need(champion, registry, at, resolution, force)
     if reason is not None:
-        return Outcome(Verdict(True, (reason,)), None, at, len(resolution.labels), {}, {})
+        unused = _dropped(resolution)
+        return Outcome(Verdict(True, (reason,)), None, at, len(resolution.labels), unused, {})
     profile = champion.profile
     progress(f"{len(resolution.labels):,} labels at dataset revision {(at or 'none')[:12]}")
     transactions, origin = base(profile)
     seed = int(champion.manifest["seed"])  # another one would deal other rows into a random held-out part
     plan = split(transactions, profile, seed)
-    rows = feedback_rows(resolution.labels, transactions, plan, profile, now)
+    capped = cap(resolution, trust, base_frauds(transactions, plan, profile))
+    rows = feedback_rows(capped.labels, transactions, plan, profile, now)
     training = train(rows.base, profile, seed=seed, additions=rows.additions, plan=plan, progress=progress)
     comparisons = _compare(champion, training, policy)
     verdict = judge(comparisons, policy)
-    unused = dict(rows.unused) | _dropped(resolution)
+    unused = dict(rows.unused) | _dropped(capped)
     outcome = Outcome(verdict, None, at, rows.n_used, unused, comparisons)
     if not verdict.passed:
         return outcome
@@ -110,6 +117,7 @@ def retrain(
         "dataset_revision": at,
         "n_labels": rows.n_used,
         "unused": unused,
+        "trust": _trust_record(trust, resolution, capped),
         "champion": champion.version,
         "gate": {name: c.to_json() for name, c in comparisons.items()},
         "reasons": list(verdict.reasons),
@@ -119,12 +127,19 @@ def retrain(
     return Outcome(verdict, version, at, rows.n_used, unused, comparisons)
 
 
-def _resolution(dataset: VersionedRepository, revision: str | None, now: datetime) -> Resolution:
+def trust_policy(profile: Profile, quarantine_days: float | None = None) -> TrustPolicy:
+    """Return the default policy; a flag waits as long as a label of the profile does, unless it is said."""
+    days = profile.features.label_delay_days if quarantine_days is None else quarantine_days
+    return TrustPolicy(quarantine_days=days)
+
+
+def _resolution(
+    dataset: VersionedRepository, revision: str | None, trust: TrustPolicy, now: datetime
+) -> Resolution:
     if revision is None:
         return Resolution((), ())
     events, _ = read_events(dataset, revision)
-    resolution = resolve_labels(events, as_of=now)
-    return Resolution(tuple(cap_weights(resolution.labels)), resolution.dropped)
+    return decide(events, trust, as_of=now)
 
 
 def _no_need(
@@ -133,10 +148,15 @@ def _no_need(
     if force:
         return None
     if not resolution.labels:
-        return "the dataset holds no label that can be used yet"
+        waiting = sum(drop.reason == "in quarantine" for drop in resolution.dropped)
+        hint = f"; {waiting} wait in quarantine, which --quarantine-days 0 ends" if waiting else ""
+        return f"the dataset holds no label that can be used yet{hint}"
     known = [champion.manifest, *(v.manifest for v in registry.versions())]
     for manifest in known:
-        if manifest["data"].get("feedback", {}).get("dataset_revision") == revision:
+        feedback = manifest["data"].get("feedback", {})
+        # The same revision holds more labels once a quarantine has passed.
+        n_decided = feedback.get("trust", {}).get("n_decided", len(resolution.labels))
+        if feedback.get("dataset_revision") == revision and n_decided == len(resolution.labels):
             return (
                 f"version {manifest['version']} was already built from this dataset revision; "
                 "use --force to build another"
@@ -173,6 +193,23 @@ def _record(registry: ModelRegistry, training: Training, origin: dict[str, Any],
         registry.record(directory, f"Record {version} trained with {rows.n_used} labels from feedback")
     registry.set_challenger(version)
     return version
+
+
+def _trust_record(trust: TrustPolicy, decided: Resolution, capped: Resolution) -> dict[str, object]:
+    """Return what the manifest says of the labels' trust: the policy, and how many labels fell under what."""
+    weights = {label.content_digest: label.weight for label in decided.labels}
+    return {
+        "policy": trust.to_json(),
+        "n_decided": len(decided.labels),
+        "n_reviewed": sum(label.reviewed for label in decided.labels),
+        "n_by_quorum": sum(
+            not label.reviewed and label.weight >= trust.quorum_weight for label in decided.labels
+        ),
+        "n_capped": sum(label.weight < weights[label.content_digest] for label in capped.labels),
+        "weight_decided": round(sum(label.weight for label in decided.labels), 6),
+        "weight_capped": round(sum(label.weight for label in capped.labels), 6),
+        "dropped": _dropped(capped),
+    }
 
 
 def _dropped(resolution: Resolution) -> dict[str, int]:

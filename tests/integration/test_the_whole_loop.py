@@ -137,6 +137,11 @@ def test_a_flag_survives_kill_9_and_becomes_a_new_serving_version(
     assert events["comment"].iloc[1] == "I was asleep"
     assert json.loads(events["transaction_json"].iloc[0])["amount"] == example["amount"]
 
+    why = fraud(environment, "feedback", "why", receipt["receipt_id"])
+    assert "its content counts as fraud with weight 0.1, with this flag" in why
+    young = fraud(environment, "retrain", "--revision", revision, "--quarantine-days", "7")
+    assert "1 wait in quarantine, which --quarantine-days 0 ends" in young
+
     # A handful of held-out frauds cannot prove a margin of 0.02; the gate's own figures are tested elsewhere.
     said = fraud(environment, "retrain", "--revision", revision, "--margin", "0.5")
     assert f"recorded 1.0.1 from dataset revision {revision}" in said

@@ -50,6 +50,13 @@ def test_voters_that_never_meet_cannot_be_compared() -> None:
     assert consensus(votes) is None
 
 
+def test_where_all_is_of_one_class_nothing_can_be_weighed() -> None:
+    votes = Votes(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.ones(4, dtype=int), np.full(2, 0.3), 2)
+    found = consensus(votes)
+    assert found is not None and np.isnan(found.probability).all()
+    assert found.agreement.tolist() == [1.0, 1.0]
+
+
 def test_a_voter_without_fellows_has_no_agreement_and_an_average_weight() -> None:
     votes = Votes(
         np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 2]), np.array([1, 1, 0, 0, 1]), np.full(3, 0.4), 3

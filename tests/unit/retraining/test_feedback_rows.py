@@ -157,3 +157,15 @@ def test_other_profiles_and_misfits_are_counted_with_their_reason(
     labels = [flagged(record, profile="ulb"), flagged(record | {"amount": -1})]
     rows = feedback_rows(labels, base, plan, small_profile, NOW)
     assert rows.unused == {"scored under another profile": 1, "does not fit the profile any more": 1}
+
+
+def test_a_small_weight_stands_beside_the_base_label_and_erases_nothing(
+    base: Transactions, plan: Split, small_profile: Profile
+) -> None:
+    row = int(plan.train[5])
+    lone = replace(flagged(to_record(base, row, small_profile)), weight=0.1)
+    rows = feedback_rows([lone], base, plan, small_profile, NOW)
+    assert rows.base.labels[row] == base.labels[row]
+    assert rows.additions is not None and rows.additions.weights.tolist() == [0.1]
+    accepted = feedback_rows([replace(lone, reviewed=True)], base, plan, small_profile, NOW)
+    assert np.isnan(accepted.base.labels[row])
