@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from fraud.errors import FlagError, StorageError
-from fraud.feedback.events import COLUMNS, Event, Row
+from fraud.feedback.checking import CheckedShard, check_shards, fingerprint
+from fraud.feedback.events import Event, Row
 from fraud.feedback.parquet import EventWriter, pulled_card
 from fraud.feedback.parsing import parse_line, parse_row
 from fraud.feedback.seen import Seen
@@ -16,11 +17,7 @@ from fraud.feedback.shards import numbered_lines, shards
 from fraud.feedback.withdrawal import doomed_lines, withdrawn_flags
 from fraud.repositories.port import VersionedRepository
 
-_ALL = tuple(COLUMNS)
-_LASTING = {
-    "prediction": tuple(c for c in COLUMNS if c not in ("node", "consent_version", "schema_version")),
-    "withdrawal": tuple(c for c in COLUMNS if c not in ("node", "recorded_ms", "schema_version")),
-}
+_CONFLICT = "event_id: already used by a row with other content."
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,36 +131,43 @@ def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
                 except FlagError as error:
                     yield Quarantined(shard, number, str(error))
                     continue
-                fingerprint = _fingerprint(row)
-                known = seen.earlier(event.event_id, fingerprint)
+                content = fingerprint(row)
+                known = seen.earlier(event.event_id, content)
                 if known is None:
                     yield row, event
-                elif known != fingerprint:
-                    yield Quarantined(shard, number, "event_id: already used by a row with other content.")
-
-
-def _fingerprint(row: Row) -> int:
-    # A prediction is stored again beside each flag on it, by then perhaps on another node and under a newer
-    # consent text or schema; it is still the same prediction. So is a flag that was withdrawn at two nodes.
-    return hash(tuple(map(row.get, _LASTING.get(str(row["event"]), _ALL))))
+                elif known != content:
+                    yield Quarantined(shard, number, _CONFLICT)
 
 
 def _write(snapshot: Path, sha: str, out_dir: Path) -> PullReport:
     target, bad_target = out_dir / "events.parquet", out_dir / "quarantine.jsonl"
     n_events = n_quarantined = 0
     partial, bad_partial = target.with_suffix(".partial"), bad_target.with_suffix(".partial")
-    with EventWriter(partial) as writer, bad_partial.open("w", encoding="utf-8") as bad:
-        for item in _scan(snapshot):
-            if isinstance(item, Quarantined):
-                n_quarantined += 1
-                bad.write(json.dumps(asdict(item)) + "\n")
-            else:
-                n_events += 1
-                writer.write(item[0])
+    doomed = doomed_lines(snapshot, withdrawn_flags(snapshot))
+    with EventWriter(partial) as writer, bad_partial.open("w", encoding="utf-8") as bad, Seen() as seen:
+        for checked in check_shards(shards(snapshot), doomed):
+            new, refused = _first_seen(checked, seen)
+            writer.write_table(checked.table if all(new) else checked.table.filter(new))
+            n_events += sum(new)
+            n_quarantined += len(refused)
+            shard = checked.path.relative_to(snapshot).as_posix()
+            bad.writelines(json.dumps(asdict(Quarantined(shard, *item))) + "\n" for item in refused)
     os.replace(partial, target)
     os.replace(bad_partial, bad_target)
     _replace(out_dir / "README.md", pulled_card())
     return PullReport(sha, n_events, n_quarantined)
+
+
+def _first_seen(checked: CheckedShard, seen: Seen) -> tuple[list[bool], list[tuple[int, str]]]:
+    """Return which events are new, and the bad lines, with those that use an id for other content."""
+    new: list[bool] = []
+    refused = list(checked.bad)
+    for event_id, content, line in zip(checked.event_ids, checked.fingerprints, checked.lines, strict=True):
+        known = seen.earlier(event_id, content)
+        new.append(known is None)
+        if known is not None and known != content:
+            refused.append((line, _CONFLICT))
+    return new, sorted(refused)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """Events as Parquet, the form that tables are read in fastest."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import IO, Any, Final
@@ -21,17 +21,28 @@ CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
 _ROWS_PER_GROUP = 5_000
 
 
+def arrow_schema() -> Any:
+    """Return every column of the schema, in its order, with its Arrow type."""
+    import pyarrow as pa
+
+    types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+    return pa.schema([(name, types[dtype]) for name, dtype in COLUMNS.items()])
+
+
+def table_of(rows: Sequence[Mapping[str, object]]) -> Any:
+    """Return rows as an Arrow table with every column."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(list(rows), schema=arrow_schema())
+
+
 class EventWriter:
     """Writes rows to one Parquet file, a group at a time, with every column of the schema in its order."""
 
     def __init__(self, target: Any) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
-        self._schema = pa.schema([(name, types[dtype]) for name, dtype in COLUMNS.items()])
-        self._table = pa.Table
-        self._writer = pq.ParquetWriter(target, self._schema)
+        self._writer = pq.ParquetWriter(target, arrow_schema())
         self._group: list[Mapping[str, object]] = []
 
     def __enter__(self) -> "EventWriter":
@@ -52,9 +63,13 @@ class EventWriter:
         if len(self._group) == _ROWS_PER_GROUP:
             self._flush()
 
+    def write_table(self, table: Any) -> None:
+        """Add the rows of an Arrow table that has every column."""
+        self._writer.write_table(table)
+
     def _flush(self) -> None:
         if self._group:
-            self._writer.write_table(self._table.from_pylist(self._group, schema=self._schema))
+            self.write_table(table_of(self._group))
             self._group.clear()
 
 

@@ -246,13 +246,12 @@ def _number(row: Mapping[str, object], field: str, most: float) -> float:
     value = row.get(field)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
         _refuse(field, "must be a number from 0" + ("" if math.isinf(most) else f" to {most:g}"))
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if math.isinf(number):
+    # A larger integer has no exact double, and Arrow refuses the whole table for it.
+    if isinstance(value, int) and value > 2**53:
+        _refuse(field, "must be at most 2**53 if it is an integer")
+    if math.isinf(value):
         _refuse(field, "must be finite")
-    return number
+    return float(value)
 
 
 def _moment(row: Mapping[str, object]) -> datetime:

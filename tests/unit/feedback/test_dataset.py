@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from fraud.errors import NotFound
+from fraud.feedback import checking
 from fraud.feedback.card import dataset_card
 from fraud.feedback.dataset import log, pull, read_events
 from fraud.feedback.events import COLUMNS, submission
@@ -180,6 +182,26 @@ def test_a_pull_loads_with_class_labels_and_holds_words_for_every_other_reader(r
         "label": ["fraud", "legitimate"], "finding": ["accept", "reject", "unsure"],
     }  # fmt: skip
     assert (event, label, verdict) == ([0, 1], [None, 0], [None, 1])
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_pull_holds_what_read_events_returns_however_many_processes_check_it(
+    repository, save, tmp_path, monkeypatch, parallel
+):
+    save(), save()
+    first = next(f for f in repository.files(repository.head()) if f.startswith("data/"))
+    shown, said = repository.read(first, repository.head()).splitlines()
+    conflict = json.dumps({**json.loads(said), "label": "legitimate"}).encode()
+    again = json.dumps({**json.loads(shown), "node": "n9", "consent_version": "later"}).encode()
+    add_shard(repository, b"\n".join([b"nonsense", conflict, again, said]))
+    if parallel:
+        monkeypatch.setattr(checking.check_shards, "__defaults__", (0,))
+    report = pull(repository, repository.head(), tmp_path / "out")
+    events, bad = read_events(repository, repository.head())
+    ids = pq.read_table(tmp_path / "out" / "events.parquet")["event_id"].to_pylist()
+    lines = [json.loads(line) for line in (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()]
+    assert (ids, lines) == ([event.event_id for event in events], [asdict(item) for item in bad])
+    assert (report.n_events, report.n_quarantined) == (4, 2)
 
 
 def test_a_pull_of_an_unknown_revision_is_not_found(repository, save, tmp_path):
