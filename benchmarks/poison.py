@@ -1,0 +1,186 @@
+"""Poison drill: hostile "false alarm" flags on one slice, through the real path from flags to models.
+
+`python -m benchmarks.poison` prints the table of results/poison.md.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from fraud.data.profile import Profile, load_profile
+from fraud.data.sources import load_transactions
+from fraud.data.table import Transactions
+from fraud.feedback.events import Event, submission
+from fraud.feedback.parsing import parse_row
+from fraud.feedback.trust import TrustPolicy, cap, decide
+from fraud.models.examples import to_record
+from fraud.models.split import Split, split
+from fraud.models.train import Training, train
+from fraud.records import (
+    MODELS,
+    Decision,
+    Flag,
+    Label,
+    ModelVersion,
+    Prediction,
+    Score,
+    Thresholds,
+    Verdict,
+)
+from fraud.retraining.feedback_rows import feedback_rows
+from fraud.retraining.slices import base_frauds
+
+CATEGORY, CHANNEL = "digital_goods", "online"
+FLAGGED_AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+NOW = FLAGGED_AT + timedelta(days=20)  # no quarantine stops an attacker who can wait
+DEFAULT = TrustPolicy()
+POLICIES = {"trust": DEFAULT, "naive": TrustPolicy.naive()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one way of believing flags came to."""
+
+    name: str
+    n_labels: int
+    weight: float
+    recall_slice: float
+    recall: float
+    f1: float
+    n_slice: int
+
+
+def small_profile(n_transactions: int, days: int, test_days: int, trees: int, rounds: int) -> Profile:
+    text = (files("fraud.data") / "profiles" / "cards.toml").read_text(encoding="utf-8")
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days - test_days)
+    changes = {
+        r"test_start = \S+": f"test_start = {start:%Y-%m-%d}",
+        r"test_days = \d+": f"test_days = {test_days}",
+        r"n_transactions = \d+": f"n_transactions = {n_transactions}",
+        r"\ndays = \d+": f"\ndays = {days}",
+        r"random_forest = .*": f"random_forest = {{ n_estimators = {trees}, min_samples_leaf = 3 }}",
+        r"xgboost = .*": f"xgboost = {{ n_estimators = {rounds}, learning_rate = 0.1, max_depth = 5 }}",
+    }
+    for pattern, replacement in changes.items():
+        text, n_changed = re.subn(pattern, replacement, text)
+        assert n_changed == 1, pattern
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "drill.toml"
+        path.write_text(text, encoding="utf-8")
+        return load_profile(path)
+
+
+def in_slice(transactions: Transactions) -> np.ndarray:
+    category, channel = (np.array(transactions.texts[name].texts()) for name in ("category", "channel"))
+    return (category == CATEGORY) & (channel == CHANNEL)
+
+
+def hostile_events(
+    base: Transactions, plan: Split, profile: Profile, n: int, n_sources: int = 3, agree: bool = False
+) -> list[Event]:
+    """Return n flags that call the slice's training frauds, and near copies of them, false alarms.
+
+    With `agree` the sources flag the same contents, so that each has their quorum; else each flags its own.
+    """
+    rows = plan.train[(base.labels[plan.train] == 1) & in_slice(base.take(plan.train))]
+    rng = np.random.default_rng(3)
+    events: list[Event] = []
+    for i in range(n // n_sources if agree else n):
+        record = dict(to_record(base, int(rows[i % len(rows)]), profile))
+        if i >= len(rows):
+            record |= {"amount": round(record["amount"] * rng.uniform(0.9, 1.1), 2), "transaction_id": None}
+        sources = range(n_sources) if agree else [i % n_sources]
+        for source in sources:
+            events += _flag(f"{i}-{source}", record, f"hostile-{source}", profile)
+    return events
+
+
+def _flag(name: str, record: dict, reporter: str, profile: Profile) -> list[Event]:
+    prediction = Prediction(
+        prediction_id=f"p_{name}",
+        predicted_at=FLAGGED_AT,
+        profile=profile.name,
+        transaction=record,
+        history=None,
+        scores={m: Score(m, 0.9, Thresholds(0.2, 0.8), Decision.DECLINE) for m in MODELS},
+        model_version=ModelVersion("1.0.0", None, "0" * 64),
+        latency_ms=1.0,
+    )
+    flag = Flag(
+        flag_id=f"f_{name}",
+        flagged_at=FLAGGED_AT,
+        prediction_id=prediction.prediction_id,
+        verdict=Verdict.WRONG,
+        label=Label.LEGITIMATE,
+        comment="",
+        consent_version="drill",
+        reporter=reporter,
+    )
+    return [parse_row(row) for row in submission(prediction, flag, node="drill")]
+
+
+def believe(
+    name: str, events: Sequence[Event], policy: TrustPolicy, base: Transactions, plan: Split, profile: Profile
+) -> Result:
+    resolution = cap(decide(events, policy, as_of=NOW), policy, base_frauds(base, plan, profile))
+    rows = feedback_rows(resolution.labels, base, plan, profile, NOW)
+    training = train(rows.base, profile, additions=rows.additions, plan=plan)
+    weight = 0.0 if rows.additions is None else float(rows.additions.weights.sum())
+    return measured(name, training, rows.n_used, weight)
+
+
+def measured(name: str, training: Training, n_labels: int, weight: float) -> Result:
+    """Return the recalls at the review cut-off and F1, as means of both models."""
+    test = training.transactions.take(training.split.test)
+    fraud = test.labels == 1
+    attacked = fraud & in_slice(test)
+    alerts = [m.test_probability >= m.thresholds.review for m in training.models.values()]
+    return Result(
+        name,
+        n_labels,
+        weight,
+        recall_slice=float(np.mean([a[attacked].mean() for a in alerts])),
+        recall=float(np.mean([a[fraud].mean() for a in alerts])),
+        f1=float(np.mean([m.metrics["f1"].value for m in training.models.values()])),
+        n_slice=int(attacked.sum()),
+    )
+
+
+def drill(profile: Profile, n_flags: int) -> list[Result]:
+    base, _ = load_transactions(profile, None)
+    plan = split(base, profile, 7)
+    results = [believe("clean", [], DEFAULT, base, plan, profile)]
+    own = hostile_events(base, plan, profile, n_flags)
+    results += [believe(name, own, policy, base, plan, profile) for name, policy in POLICIES.items()]
+    return results
+
+
+def main() -> None:
+    started = time.perf_counter()
+    profile = small_profile(200_000, 180, 45, 60, 200)
+    base, _ = load_transactions(profile, None)
+    plan = split(base, profile, 7)
+    n_train = len(plan.train)
+    print(f"{n_train:,} training rows, {int((base.labels[plan.train] == 1).sum())} frauds", flush=True)
+    results = drill(profile, 3_000)
+    agreeing = hostile_events(base, plan, profile, 3_000, agree=True)
+    results.append(believe("trust, the sources agree", agreeing, DEFAULT, base, plan, profile))
+    no_caps = replace(DEFAULT, max_per_reporter=np.inf, max_per_slice=np.inf, max_in_all=np.inf)
+    results.append(believe("no caps, they agree", agreeing, no_caps, base, plan, profile))
+    print("| way | labels used | total weight | slice recall | recall | F1 |")
+    print("|---|---|---|---|---|---|")
+    for r in results:
+        figures = f"{r.recall_slice:.3f} | {r.recall:.3f} | {r.f1:.3f}"
+        print(f"| {r.name} | {r.n_labels:,} | {r.weight:,.1f} | {figures} |")
+    print(f"{results[0].n_slice} slice frauds in the test window; {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
