@@ -1,4 +1,4 @@
-"""Hostile flags on one slice: what trust keeps, and what believing all of them costs (benchmarks/poison.py)."""
+"""Hostile flags on one slice: what trust keeps and what naivety costs (in full: benchmarks/poison.py)."""
 
 import pytest
 
