@@ -67,7 +67,7 @@ def test_one_answer_too_many_is_429_with_retry_after(strict: FraudService, examp
     answer = {
         "prediction_id": score["prediction_id"],
         "verdict": "right",
-        "label": "fraud",
+        "label": "legitimate",
         "consent": True,
     }
     assert [client.post("/v1/flags", json=answer).status_code for _ in range(2)] == [201, 201]
