@@ -49,7 +49,7 @@ def settings(hub: LoopbackHub, directory: Path, artifacts: Path | None = None) -
 def flag_something(service) -> str:
     transaction = service.examples()[0]["transaction"]
     prediction = service.score(transaction)
-    return service.flag(prediction.prediction_id, "right", label="fraud", consent=True).receipt_id
+    return service.flag(prediction.prediction_id, "right", label="legitimate", consent=True).receipt_id
 
 
 def test_without_a_hub_everything_is_on_this_disk(tmp_path):
@@ -93,7 +93,7 @@ def test_a_service_starts_without_its_hub_and_catches_up(hub, tmp_path, small_bu
     service = build_service(chosen)
     service.check()
     assert service.model_version.revision is None, "the shipped version serves"
-    assert "could not be reached" in service.problem
+    assert "could not be reached" in " ".join(service.problems)
     receipt = flag_something(service)
     assert "could not be reached" in service.drain() and service.backlog() == 1
     assert service.refresh() is False
@@ -103,17 +103,18 @@ def test_a_service_starts_without_its_hub_and_catches_up(hub, tmp_path, small_bu
     revision = registry.record(small_bundle, "Record 1.0.0")
     registry.promote("1.0.0")
     assert service.refresh() is True
-    assert service.model_version.revision == revision and service.problem is None
+    assert service.model_version.revision == revision
     assert hub.repo("model", "org/models").large, "the models went as large files"
     assert service.drain() is None and service.receipt(receipt).committed
+    assert not service.problems
     dataset = dataset_repository(chosen)
     assert len(read_events(dataset, dataset.head())[0]) == 2
 
     hub.stop()  # and a Hub that goes away later changes nothing for those who score
-    assert service.refresh() is False and "could not be reached" in service.problem
+    assert service.refresh() is False and "could not be reached" in " ".join(service.problems)
     assert service.model_version.revision == revision
     hub.start()
-    assert service.refresh() is False and service.problem is None
+    assert service.refresh() is False and not service.problems
     service.close()
 
 
@@ -122,7 +123,7 @@ def test_a_start_without_a_hub_and_an_empty_registry_forgets_the_problem(hub, tm
     service = build_service(settings(hub, tmp_path, small_bundle))
     service.check()
     hub.start()
-    assert service.refresh() is False and service.problem is None
+    assert service.refresh() is False and not service.problems
     service.close()
 
 
