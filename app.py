@@ -31,7 +31,8 @@ def create_app(service: FraudService, settings: Settings) -> FastAPI:
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive)
-    return gr.mount_gradio_app(app, build_blocks(service), path="/", **mount_arguments(service))
+    blocks = build_blocks(service, settings.review.password)
+    return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 
 
 def main() -> None:

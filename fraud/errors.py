@@ -7,6 +7,7 @@
     ├── TransactionError      one transaction breaks its profile; names the field
     ├── FlagError             a flag cannot be taken as it is (no consent, no label, comment too long)
     ├── RateLimited           too many answers in a short time; `seconds` says how long to wait
+    ├── AccessDenied          nobody is logged in who may do this, or the password is wrong
     ├── NotFound              a prediction, receipt, version, revision or file that is not there
     ├── BundleRefused         a model bundle whose files, digests or schema are not what they claim
     ├── StorageError          a write could not be made durable; nothing was acknowledged
@@ -70,6 +71,10 @@ class RateLimited(FraudError):
     def seconds(self) -> int:
         """How long to wait before the same is accepted."""
         return int(str(self.params.get("seconds", 1)))
+
+
+class AccessDenied(FraudError):
+    """Nobody who may do this is logged in, or the password is wrong."""
 
 
 class NotFound(FraudError):

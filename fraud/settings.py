@@ -13,6 +13,8 @@ from fraud.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
 
+_SHORTEST_PASSWORD = 12
+
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -58,6 +60,13 @@ class HubSettings:
 
 
 @dataclass(frozen=True)
+class ReviewSettings:
+    """Who may decide about flags on the page: whoever knows the password; without one, nobody."""
+
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -65,6 +74,7 @@ class Settings:
     feedback: FeedbackSettings = FeedbackSettings()
     models: ModelSettings = ModelSettings()
     hub: HubSettings = HubSettings()
+    review: ReviewSettings = ReviewSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -76,7 +86,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
     flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
     Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
-    FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT. On a Space (SPACE_ID is set) the host defaults
+    FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
+    tab to maintainers). On a Space (SPACE_ID is set) the host defaults
     to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests
     and commits.
 
@@ -111,7 +122,19 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 30.0 if hub.models else 2.0, 0.05, 86_400),
         ),
         hub=hub,
+        review=ReviewSettings(password=_password(env)),
     )
+
+
+def _password(env: Mapping[str, str]) -> str | None:
+    raw = env.get("FRAUD_REVIEW_PASSWORD") or None
+    if raw is not None and len(raw) < _SHORTEST_PASSWORD:
+        raise SettingsError(
+            f"FRAUD_REVIEW_PASSWORD must have at least {_SHORTEST_PASSWORD} characters.",
+            code="settings",
+            field="FRAUD_REVIEW_PASSWORD",
+        )
+    return raw
 
 
 def _hub(env: Mapping[str, str]) -> HubSettings:

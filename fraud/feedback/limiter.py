@@ -42,7 +42,7 @@ class FlagLimiter:
 
     def take(self, reporter: str, address: str) -> None:
         """Count one answer; RateLimited, and nothing counted, if any limit is reached."""
-        senders = {"reporter": reporter, "address": _network(address)}
+        senders = {"reporter": reporter, "address": network_of(address)}
         counted = [
             (limit, kind, self._bucket(kind, senders[kind]))
             for kind, limits in self._limits.items()
@@ -86,7 +86,8 @@ def _parsed(name: str, text: str) -> list[RateLimitItem]:
         ) from error
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """Return whom an address stands for: itself, or for IPv6 its /64 network."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

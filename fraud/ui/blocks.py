@@ -6,8 +6,10 @@ from typing import Any
 import gradio as gr
 
 from fraud.service import FraudService
+from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.language import Localised
+from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
 from fraud.ui.theme import HEAD, STYLESHEET, page_theme
@@ -33,8 +35,11 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
     }
 
 
-def build_blocks(service: FraudService) -> gr.Blocks:
-    """Return the page over a service; its form follows the profile of the model that serves now."""
+def build_blocks(service: FraudService, review_password: str | None = None) -> gr.Blocks:
+    """Return the page over a service; its form follows the profile of the model that serves now.
+
+    Maintainers review flags on it with `review_password`; without one nobody can.
+    """
     localised = Localised()
     page: gr.Blocks
     with gr.Blocks(
@@ -57,7 +62,9 @@ def build_blocks(service: FraudService) -> gr.Blocks:
                 tab = ScoreTab(service, localised, language)
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
                 BatchTab(service, localised, language)
-        _wire(page, localised, language, tab)
+            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"):
+                review = ReviewTab(service, localised, language, ReviewAccess(review_password))
+        _wire(page, localised, language, tab, review)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
 
@@ -71,9 +78,10 @@ def _masthead(service: FraudService, language: str) -> str:
     )
 
 
-def _wire(page: gr.Blocks, localised: Localised, language: Any, tab: ScoreTab) -> None:
+def _wire(page: gr.Blocks, localised: Localised, language: Any, tab: ScoreTab, review: ReviewTab) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    outputs = list(dict.fromkeys([language, *localised.components, *tab.outputs]))
+    outputs = list(dict.fromkeys([language, *localised.components, *tab.outputs, *review.outputs]))
+    n_state = len(tab.state)
 
     def open_page(request: gr.Request) -> dict[Any, Any]:
         chosen = choose_language(request.headers.get("accept-language", ""))
@@ -81,10 +89,11 @@ def _wire(page: gr.Blocks, localised: Localised, language: Any, tab: ScoreTab) -
         return merge(words, tab.first_view(chosen), {language: gr.update(value=chosen)})
 
     def say_again(chosen: str, *state: Any) -> dict[Any, Any]:
-        return merge(localised.updates(chosen), tab.in_language(chosen, *state))
+        said = tab.in_language(chosen, *state[:n_state])
+        return merge(localised.updates(chosen), said, review.in_language(chosen, *state[n_state:]))
 
     page.load(open_page, None, outputs, **quiet).then(None, language, None, js=_SET_PAGE_LANGUAGE)
-    language.input(say_again, [language, *tab.state], outputs, **quiet).then(
+    language.input(say_again, [language, *tab.state, *review.state], outputs, **quiet).then(
         None, language, None, js=_SET_PAGE_LANGUAGE
     )
 

@@ -12,6 +12,7 @@ from fraud.records import Decision, Label, Prediction, Receipt, Verdict
 from fraud.service import FraudService
 from fraud.ui.language import Localised
 from fraud.ui.texts import error_text, text
+from fraud.ui.withdrawing import WithdrawSection
 
 _POLL_SECONDS = 1.0
 
@@ -84,10 +85,10 @@ class FlagSection:
         self._service = service
         self._callback = ServiceFlagging(service)
         self._verdict, self.receipt_id = gr.State(""), gr.State("")
-        self._draw(localised)
+        self._draw(localised, language)
         self._wire(language, prediction_id)
 
-    def _draw(self, localised: Localised) -> None:
+    def _draw(self, localised: Localised, language: Any) -> None:
         make = localised.make
         with gr.Column(elem_classes=["flag", "sheet"], elem_id="flag") as self._section:
             make(
@@ -145,6 +146,7 @@ class FlagSection:
                     elem_id="flag-send",
                 )
             self.status = gr.HTML(elem_id="flag-status")
+            self._withdraw = WithdrawSection(self._service, localised, language, self.receipt_id)
         self._timer = gr.Timer(_POLL_SECONDS, active=False)
 
     @property
@@ -153,6 +155,7 @@ class FlagSection:
         return [
             self._audit, self._verdict, self.receipt_id, self._buttons, self._right, self._wrong,
             self._details, self._noted, self._label, self._comment, self._consent, self.status, self._timer,
+            *self._withdraw.outputs,
         ]  # fmt: skip
 
     def fresh(self, *, audit_asked: bool = False) -> dict[Any, Any]:
@@ -170,12 +173,14 @@ class FlagSection:
             self._consent: gr.update(value=False),
             self.status: "",
             self._timer: gr.Timer(active=False),
+            **self._withdraw.fresh(),
         }
 
     def in_language(self, language: str, receipt_id: str, verdict: str, label: str | None) -> dict[Any, Any]:
         """Return the updates that say the section's state in another language."""
         noted = {self._noted: self._noted_html(label, language)} if verdict and label else {}
-        return noted | (self._poll(language, receipt_id) if receipt_id else {self.status: ""})
+        withdrawal = self._withdraw.in_language(language, receipt_id)
+        return noted | withdrawal | (self._poll(language, receipt_id) if receipt_id else {self.status: ""})
 
     @property
     def state(self) -> list[Any]:
@@ -250,6 +255,7 @@ class FlagSection:
             self._details: gr.update(visible=False),
             self.status: receipt_html(receipt, language),
             self._timer: gr.Timer(active=not receipt.committed),
+            **self._withdraw.offer(),
         }
 
     def _poll(self, language: str, receipt_id: str) -> dict[Any, Any]:
@@ -259,6 +265,8 @@ class FlagSection:
             return {self.status: self._alert(error, language), self._timer: gr.Timer(active=False)}
         except FraudError:
             return {self._timer: gr.Timer(active=True)}  # the flag is safe; only its state is unreadable now
+        if receipt.withdrawn:  # the section below says so
+            return {self.status: "", self._timer: gr.Timer(active=False)}
         if not receipt.committed:
             return {self._timer: gr.Timer(active=True)}
         return {self.status: receipt_html(receipt, language), self._timer: gr.Timer(active=False)}

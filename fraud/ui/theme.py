@@ -11,6 +11,14 @@ HEAD = """<meta name="color-scheme" content="light dark">
 addEventListener("focusin", ({target}) => {
   if (target.matches?.(".field .wrap-inner input")) requestAnimationFrame(() => target.select());
 });
+// A, R and U decide the case on the screen, unless somebody types or selects.
+addEventListener("keydown", (event) => {
+  const finding = {a: "accept", r: "reject", u: "unsure"}[event.key.toLowerCase()];
+  if (!finding || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
+  const button = document.getElementById(`review-${finding}`);
+  if (button?.offsetParent) button.click();
+});
 </script>"""
 _INK, _INK_DARK = "#1f2430", "#e8eaf0"
 _MUTED, _MUTED_DARK = "#565e6c", "#a5adbb"

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+REVIEW_PASSWORD = "correct horse battery"  # noqa: S105 (of this test alone)
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -34,6 +35,7 @@ def running_app(artifacts: Path, feedback: Path) -> Iterator[str]:
         "FRAUD_REGISTRY_DIR": str(feedback / "registry"),
         "FRAUD_FEEDBACK_DIR": str(feedback),
         "FRAUD_COMMIT_SECONDS": "0.5",
+        "FRAUD_REVIEW_PASSWORD": REVIEW_PASSWORD,
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
     log = feedback / "app.log"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.demo import Demo, free_port, wait_for
 from tests.hub.server import WRITE_TOKEN, LoopbackHub
-from tests.integration.test_the_whole_loop import Demo, free_port, wait_for
 
 
 def test_the_demo_starts_and_serves_while_its_hub_is_down(tmp_path: Path, small_bundle: Path) -> None:

@@ -2,11 +2,8 @@
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,57 +12,7 @@ import pandas as pd
 import pytest
 
 from fraud.models.bundle import MODEL_FILES
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Demo:
-    """The real app.py in a process of its own."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self.url = f"http://127.0.0.1:{environment['FRAUD_PORT']}"
-        self._environment = environment
-        self._log = log
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                time.sleep(0.2)
-            assert self.process.poll() is None, self._log.read_text()
-        raise AssertionError("the demo did not become ready: " + self._log.read_text())
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=30)
-
-    def post(self, path: str, body: dict) -> dict:
-        answer = httpx.post(f"{self.url}{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return dict(answer.json())
-
-    def get(self, path: str) -> dict:
-        answer = httpx.get(f"{self.url}{path}", timeout=30)
-        answer.raise_for_status()
-        return dict(answer.json())
+from tests.demo import ROOT, Demo, free_port, wait_for
 
 
 @pytest.fixture
@@ -95,16 +42,6 @@ def fraud(environment: dict[str, str], *arguments: str, code: int = 0) -> str:
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
-
-
-def wait_for(condition: object, seconds: float = 30) -> object:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()  # type: ignore[operator]
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not happen in time")
 
 
 def test_a_flag_survives_kill_9_and_becomes_a_new_serving_version(

@@ -7,10 +7,14 @@ import fraud.ui
 from fraud.data.profile import load_profile
 from fraud.data.validate import PROBLEMS, problem
 from fraud.errors import FraudError
+from fraud.records import Finding
 from fraud.ui.texts import TEXTS, choose_language, error_text, kind_name, text
 
 SOURCES = Path(fraud.ui.__file__).parent
-KEYS_MADE_BY_RULE = ("decision_", "would_", "both_", "mark_", "label_", "noted_", "model_", "scale_", "kind_")
+KEYS_MADE_BY_RULE = (
+    "decision_", "would_", "both_", "mark_", "label_", "noted_", "model_", "scale_", "kind_",
+    "review_said_", "review_verdict_", "review_bulk_", "review_kept_", *(f"review_{f}" for f in Finding),
+)  # fmt: skip
 
 
 def gaps(template: str) -> set[str]:
@@ -36,7 +40,7 @@ def test_every_rule_of_a_transaction_has_its_sentence_in_both_languages(code: st
 @pytest.mark.parametrize(
     "code",
     ["no_consent", "verdict", "label", "prediction_gone", "version_changed", "comment_control", "no_receipt",
-     "outbox_full", "outbox_failed", "outbox_gone"],
+     "outbox_full", "outbox_failed", "outbox_gone", "wrong_password", "locked_out", "not_logged_in"],
 )  # fmt: skip
 def test_every_error_that_a_visitor_can_meet_is_translated(code: str) -> None:
     assert f"error_{code}" in TEXTS
@@ -53,7 +57,7 @@ def test_a_limit_is_written_with_every_decimal_that_was_typed() -> None:
 
 
 def test_no_text_is_left_over() -> None:
-    sources = "".join(path.read_text() for path in SOURCES.glob("*.py") if path.name != "texts.py")
+    sources = "".join(path.read_text() for path in SOURCES.glob("*.py") if not path.name.startswith("texts"))
     sources += (SOURCES / "texts.py").read_text().split("def text(")[1]
     unused = [
         key
