@@ -153,7 +153,7 @@ class ReviewTab:
                 max_lines=1,
                 elem_classes=["field"],
             )
-            with gr.Row(elem_classes=["chips"]):
+            with gr.Row(elem_classes=["chips", "picks"]):
                 self._bulk_buttons = {
                     finding: _button(
                         localised, f"review_bulk_{finding}", size="sm", elem_id=f"review-bulk-{finding}"

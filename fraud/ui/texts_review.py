@@ -65,7 +65,7 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "review_accept": ("Accept (A)", "Aceitar (A)"),
     "review_reject": ("Reject (R)", "Rejeitar (R)"),
-    "review_unsure": ("Unsure (U)", "Em dúvida (U)"),
+    "review_unsure": ("Unsure (U)", "Dúvida (U)"),
     "review_bulk": ("Decide several at once", "Decidir vários de uma vez"),
     "review_bulk_cases": ("Cases", "Casos"),
     "review_bulk_note": ("Note for all of them (optional)", "Nota para todos (opcional)"),
