@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,10 @@ def drill(plan: Plan, home: Path, artifacts: Path = ROOT / "artifacts") -> Resul
         _let_fail(hub, plan.only_commits_fail)
         demo = Demo(_environment(hub, home, artifacts), home / "demo.log")
         try:
-            progress, killed, flagging_s = asyncio.run(_flag_and_kill(plan, demo, hub, home))
+            # On a thread of its own: a browser test of the same process may hold this one's event loop.
+            with ThreadPoolExecutor(1) as thread:
+                work = thread.submit(lambda: asyncio.run(_flag_and_kill(plan, demo, hub, home)))
+                progress, killed, flagging_s = work.result()
             draining = time.monotonic()
             left = max(1.0, plan.limit_s - (draining - started))
             wait_for(lambda: demo.get("/readyz")["backlog"] == 0, left)
