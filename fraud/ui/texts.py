@@ -157,9 +157,9 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "batch_title": ("Score a whole table", "Pontuar uma tabela inteira"),
     "batch_lead": (
         "A CSV or Parquet file of at most 20 MB with the columns {columns}. Each row sees the earlier rows "
-        "of its file. Nothing of the file is kept.",
+        "of its file. Nothing of it enters the feedback dataset.",
         "Um arquivo CSV ou Parquet de no máximo 20 MB com as colunas {columns}. Cada linha vê as linhas "
-        "anteriores do arquivo. Nada do arquivo é guardado.",
+        "anteriores do arquivo. Nada dele entra nos dados de feedback.",
     ),
     "batch_sample": ("Download a sample file", "Baixar um arquivo de exemplo"),
     "batch_file": ("Table to score", "Tabela a pontuar"),
