@@ -1,0 +1,80 @@
+"""What a monitoring run looks at: predictions of a stretch of time, column-wise, with what is known of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.table import Coded, Floats, Integers, Transactions
+
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswers:
+    """One model's answers.
+
+    Attributes
+    ----------
+    probability : float64 [n], calibrated
+    alerted : bool [n], the decision was another than "approve"
+    """
+
+    probability: Floats
+    alerted: Booleans
+
+    def take(self, rows: NDArray[np.intp]) -> "ModelAnswers":
+        """Return the rows at these positions."""
+        return ModelAnswers(self.probability[rows], self.alerted[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """n predictions, ordered by when they were made.
+
+    Attributes
+    ----------
+    predicted_ms : int64 [n], epoch milliseconds
+    version : the model version that answered
+    answers : model name -> its answers
+    labels : float64 [n]; 1 fraud, 0 legitimate, NaN unknown: never legitimate for want of a word
+    volunteered : bool [n]; the label rests on what somebody said without being asked by lot
+    audit_asked : bool [n]; the lot of the audit sample fell on it
+    audit_probability : float64 [n]; its chance to be asked, NaN where no lot was drawn
+    latency_ms : float64 [n]
+    transactions : what was scored, row by row as the others; not ordered by the transactions' own time
+    """
+
+    predicted_ms: Integers
+    version: Coded
+    answers: Mapping[str, ModelAnswers]
+    labels: Floats
+    volunteered: Booleans
+    audit_asked: Booleans
+    audit_probability: Floats
+    latency_ms: Floats
+    transactions: Transactions
+
+    def __len__(self) -> int:
+        return len(self.predicted_ms)
+
+    def take(self, rows: NDArray[np.intp]) -> "Observations":
+        """Return the rows at these positions."""
+        return replace(
+            self,
+            predicted_ms=self.predicted_ms[rows],
+            version=self.version.take(rows),
+            answers={name: answers.take(rows) for name, answers in self.answers.items()},
+            labels=self.labels[rows],
+            volunteered=self.volunteered[rows],
+            audit_asked=self.audit_asked[rows],
+            audit_probability=self.audit_probability[rows],
+            latency_ms=self.latency_ms[rows],
+            transactions=self.transactions.take(rows),
+        )
+
+    def between(self, start_ms: int, end_ms: int) -> "Observations":
+        """Return the predictions made in [start, end)."""
+        first, last = np.searchsorted(self.predicted_ms, [start_ms, end_ms])
+        return self.take(np.arange(first, last))
