@@ -1,4 +1,4 @@
-"""What a monitoring run looks at: predictions of a stretch of time, column-wise, with what is known of each."""
+"""What a monitoring run looks at: predictions of a stretch of time, by column, with what is known of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
