@@ -112,7 +112,13 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
     profile = load_profile(options.profile)
     transactions, source = load_transactions(profile, options.data)
     progress(f"{len(transactions):,} transactions of profile {profile.name}")
-    training = train(transactions, profile, seed=options.seed, progress=progress)
+    training = train(
+        transactions,
+        profile,
+        seed=options.seed,
+        forest_engine=settings.models.forest_engine,
+        progress=progress,
+    )
     directory = options.out or settings.models.artifacts
     write_bundle(
         training,
@@ -176,6 +182,7 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
                 force=options.force,
                 trust=trust_policy(options, settings),
                 policy=GatePolicy(margin_ap=options.margin, margin_f1=options.margin),
+                forest_engine=settings.models.forest_engine,
                 progress=_progress(),
             )
     except TimeoutError as error:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from fraud.errors import SettingsError
@@ -47,6 +48,7 @@ class ModelSettings:
     artifacts: Path = ROOT / "artifacts"
     registry: Path = ROOT / "artifacts" / "registry"
     refresh_seconds: float = 2.0
+    forest_engine: Literal["auto", "scikit-learn", "scikit-learn-intelex"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
-    FRAUD_REFRESH_SECONDS; FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute; 1000/day" or
-    "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
+    FRAUD_REFRESH_SECONDS, FRAUD_FOREST_ENGINE ("auto", "scikit-learn", "scikit-learn-intelex": what grows a
+    random forest in training); FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute;
+    1000/day" or "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
     flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
     Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
     FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
@@ -120,6 +123,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             artifacts=artifacts,
             registry=Path(env.get("FRAUD_REGISTRY_DIR") or artifacts / "registry"),
             refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 30.0 if hub.models else 2.0, 0.05, 86_400),
+            forest_engine=_forest_engine(env),
         ),
         hub=hub,
         review=ReviewSettings(password=_password(env)),
@@ -135,6 +139,17 @@ def _password(env: Mapping[str, str]) -> str | None:
             field="FRAUD_REVIEW_PASSWORD",
         )
     return raw
+
+
+def _forest_engine(env: Mapping[str, str]) -> Literal["auto", "scikit-learn", "scikit-learn-intelex"]:
+    raw = env.get("FRAUD_FOREST_ENGINE") or "auto"
+    if raw not in ("auto", "scikit-learn", "scikit-learn-intelex"):
+        raise SettingsError(
+            'FRAUD_FOREST_ENGINE must be "auto", "scikit-learn" or "scikit-learn-intelex".',
+            code="settings",
+            field="FRAUD_FOREST_ENGINE",
+        )
+    return cast(Literal["auto", "scikit-learn", "scikit-learn-intelex"], raw)
 
 
 def _hub(env: Mapping[str, str]) -> HubSettings:

@@ -163,6 +163,7 @@ def _model_entry(training: Training, model: TrainedModel) -> dict[str, Any]:
     settings = training.profile.models
     return {
         "parameters": dict(getattr(settings, model.name)),
+        "engine": model.fitted.engine,
         "best_iteration": model.fitted.best_iteration,
         "scale": model.forest.scale,
         "calibration": {

@@ -3,16 +3,17 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraud.data.profile import ModelSettings, Profile
 from fraud.data.table import transactions_from_frame
-from fraud.errors import ProfileError
+from fraud.errors import ProfileError, SettingsError
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
+from fraud.models import acceleration
 from fraud.models.calibration import BetaCalibration
 from fraud.records import Thresholds
 
@@ -31,6 +32,7 @@ SOUND_BOOSTING: Mapping[str, Any] = {
     "colsample_bytree": 0.7,
 }
 EARLY_STOPPING_ROUNDS = 60
+ForestEngine = Literal["auto", "scikit-learn", "scikit-learn-intelex"]
 
 
 @dataclass(frozen=True)
@@ -69,58 +71,100 @@ class TrainingRows:
 
 @dataclass(frozen=True)
 class Fitted:
-    """An estimator, and for boosting how training and validation went, per round."""
+    """An estimator, what fitted it, and for boosting how training and validation went, per round."""
 
     estimator: Any
+    engine: str
     curves: Mapping[str, list[float]] = field(default_factory=dict)
     best_iteration: int | None = None
 
 
-def fit_random_forest(rows: TrainingRows, settings: ModelSettings, seed: int) -> Fitted:
-    """Return a fitted RandomForestClassifier."""
+def fit_random_forest(
+    rows: TrainingRows, settings: ModelSettings, seed: int, engine: ForestEngine = "auto"
+) -> Fitted:
+    """Return a fitted RandomForestClassifier.
+
+    Parameters
+    ----------
+    engine : what grows the trees. The default takes scikit-learn-intelex where it is installed and knows all
+        parameters, else scikit-learn; `Fitted.engine` says which it was
+
+    Raises
+    ------
+    ProfileError
+        A parameter does not exist or has an impossible value.
+    SettingsError
+        scikit-learn-intelex was asked for and cannot be used.
+    """
+    import sklearn
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.utils._param_validation import InvalidParameterError
 
     parameters = dict(SOUND_FOREST) | dict(settings.random_forest)
-    _check_names("random_forest", parameters, RandomForestClassifier().get_params())
+    defaults = RandomForestClassifier().get_params()
+    _check_names("random_forest", parameters, defaults)
     parameters |= {"random_state": seed, "n_jobs": os.cpu_count()}
     try:
         forest = RandomForestClassifier(**parameters)
-        forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
+        forest._validate_params()
+        if _accelerated(engine, parameters, defaults):
+            acceleration.grow(forest, rows.features, rows.labels, rows.weights)
+            fitted_by = acceleration.description()
+        else:
+            forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
+            fitted_by = f"scikit-learn {sklearn.__version__}"
     except InvalidParameterError as error:
         raise _refused("random_forest", error) from error
     forest.n_jobs = 1  # a loaded model must not take every core of a prediction node
-    return Fitted(forest)
+    return Fitted(forest, fitted_by)
+
+
+def _accelerated(engine: ForestEngine, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+    if engine == "scikit-learn":
+        return False
+    possible = acceleration.installed() and acceleration.supports(parameters, defaults)
+    if engine == acceleration.PACKAGE and not possible:
+        raise SettingsError(
+            f"FRAUD_FOREST_ENGINE asks for {acceleration.PACKAGE}, which is not installed or does not know a "
+            'parameter of models.random_forest; install it, or set "auto".',
+            code="settings",
+            field="FRAUD_FOREST_ENGINE",
+        )
+    return possible
 
 
 def fit_xgboost(
     rows: TrainingRows, validation: TrainingRows | None, settings: ModelSettings, seed: int
 ) -> Fitted:
     """Return a fitted XGBClassifier, stopped early by log loss on `validation` where there is one."""
+    import xgboost
     from xgboost import XGBClassifier
     from xgboost.core import XGBoostError
 
     parameters = dict(SOUND_BOOSTING) | dict(settings.xgboost)
     _check_names("xgboost", parameters, XGBClassifier().get_params())
     parameters |= {"tree_method": "hist", "random_state": seed, "n_jobs": os.cpu_count()}
-    pairs = None
+    fitted_by = f"xgboost {xgboost.__version__}"
+    options: dict[str, Any] = {}
     if validation is not None:
         parameters |= {"eval_metric": ["aucpr", "logloss"], "early_stopping_rounds": EARLY_STOPPING_ROUNDS}
         pairs = [(rows.features, rows.labels), (validation.features, validation.labels)]
+        # With its own weights the first pair is the training matrix itself, not a second copy of it.
+        options = {"eval_set": pairs, "sample_weight_eval_set": [rows.weights, validation.weights]}
     try:
         booster = XGBClassifier(**parameters)
-        booster.fit(rows.features, rows.labels, sample_weight=rows.weights, eval_set=pairs, verbose=False)
+        booster.fit(rows.features, rows.labels, sample_weight=rows.weights, verbose=False, **options)
     except XGBoostError as error:
         raise _refused("xgboost", error) from error
-    if pairs is None:
-        return Fitted(booster)
+    if validation is None:
+        return Fitted(booster, fitted_by)
     history = booster.evals_result()
     curves = {
         f"{part}_{metric}": [float(v) for v in history[key][metric]]
         for part, key in (("train", "validation_0"), ("validation", "validation_1"))
         for metric in ("aucpr", "logloss")
     }
-    return Fitted(booster, curves, int(booster.best_iteration))
+    return Fitted(booster, fitted_by, curves, int(booster.best_iteration))
 
 
 def _check_names(model: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.calibration import BetaCalibration, fit_beta
 from fraud.models.engine import PackedForest
-from fraud.models.estimators import Fitted, TrainingRows, fit_random_forest, fit_xgboost
+from fraud.models.estimators import Fitted, ForestEngine, TrainingRows, fit_random_forest, fit_xgboost
 from fraud.models.evaluate import Estimate, confusion, evaluate
 from fraud.models.packing import pack_random_forest, pack_xgboost
 from fraud.models.split import Split, labels_as_of, split
@@ -76,6 +76,7 @@ def train(
     seed: int = 7,
     additions: Additions | None = None,
     plan: Split | None = None,
+    forest_engine: ForestEngine = "auto",
     progress: Progress = lambda message: None,
 ) -> Training:
     """Fit, calibrate, set thresholds and evaluate both models by the profile's plan.
@@ -108,6 +109,7 @@ def train(
         test_features=pipeline.transform(transactions.take(plan.test), history),
         extra=_addition_rows(additions, pipeline, history),
         average_fraud=_average_fraud(observed, plan, profile),
+        forest_engine=forest_engine,
     )
     models = {}
     for name in MODELS:
@@ -132,6 +134,7 @@ class _Run:
     test_features: NDArray[np.float32]
     extra: TrainingRows | None
     average_fraud: float
+    forest_engine: ForestEngine
 
 
 def _train_one(name: str, run: _Run) -> TrainedModel:
@@ -165,7 +168,7 @@ def _fit(name: str, run: _Run) -> tuple[Fitted, Fitted]:
     def fit(training: TrainingRows, validation: TrainingRows | None, chosen: ModelSettings) -> Fitted:
         sampled = training.undersampled(settings.negatives_per_fraud, run.seed)
         if name == "random_forest":
-            return fit_random_forest(sampled, chosen, run.seed)
+            return fit_random_forest(sampled, chosen, run.seed, run.forest_engine)
         return fit_xgboost(sampled, validation, chosen, run.seed)
 
     rows = _stack(run.train, run.extra)
@@ -176,7 +179,7 @@ def _fit(name: str, run: _Run) -> tuple[Fitted, Fitted]:
         rounds = dict(settings.xgboost) | {"n_estimators": fitted.best_iteration + 1}
         settings = settings.model_copy(update={"xgboost": rounds})
     refitted = fit(_stack(rows, run.calibration), None, settings)
-    return fitted, Fitted(refitted.estimator, fitted.curves, fitted.best_iteration)
+    return fitted, Fitted(refitted.estimator, refitted.engine, fitted.curves, fitted.best_iteration)
 
 
 def _check_parity(name: str, final: Fitted, forest: PackedForest, features: NDArray[np.float32]) -> None:

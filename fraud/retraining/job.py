@@ -16,6 +16,7 @@ from fraud.feedback.labels import Resolution
 from fraud.feedback.trust import TrustPolicy, cap, decide
 from fraud.models.bundle import Bundle, load_bundle
 from fraud.models.bundle_writer import write_bundle
+from fraud.models.estimators import ForestEngine
 from fraud.models.examples import choose_examples
 from fraud.models.split import split
 from fraud.models.train import Training, train
@@ -71,6 +72,7 @@ def retrain(
     force: bool = False,
     policy: GatePolicy = GatePolicy(),  # noqa: B008 (frozen)
     trust: TrustPolicy | None = None,
+    forest_engine: ForestEngine = "auto",
     progress: Progress = lambda message: None,
 ) -> Outcome:
     """Train a challenger on the base data and the feedback, and record it if the gate lets it pass.
@@ -80,6 +82,7 @@ def retrain(
     revision : dataset revision (sha or tag); None takes the head
     base : returns the training table of a profile and its origin, as `load_transactions` does
     trust : which flags count; None for the default, with the profile's label delay as the quarantine
+    forest_engine : what grows the random forest, as `fit_random_forest` takes it
     force : train even where a recorded version was built from the same dataset revision
 
     Raises
@@ -106,7 +109,15 @@ def retrain(
     plan = split(transactions, profile, seed)
     capped = cap(resolution, trust, base_frauds(transactions, plan, profile))
     rows = feedback_rows(capped.labels, transactions, plan, profile, now)
-    training = train(rows.base, profile, seed=seed, additions=rows.additions, plan=plan, progress=progress)
+    training = train(
+        rows.base,
+        profile,
+        seed=seed,
+        additions=rows.additions,
+        plan=plan,
+        forest_engine=forest_engine,
+        progress=progress,
+    )
     comparisons = _compare(champion, training, policy)
     verdict = judge(comparisons, policy)
     unused = dict(rows.unused) | _dropped(capped)
