@@ -86,13 +86,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
     FRAUD_REFRESH_SECONDS, FRAUD_FOREST_ENGINE ("auto", "scikit-learn", "scikit-learn-intelex": what grows a
     random forest in training); FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute;
-    1000/day" or "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
-    flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
-    Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
-    FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
-    tab to maintainers). On a Space (SPACE_ID is set) the host defaults
-    to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests
-    and commits.
+    1000/day" or "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age
+    from which a flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers
+    flag: on a Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a
+    Hub), FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the
+    Review tab to maintainers). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository
+    on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
