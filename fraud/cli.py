@@ -13,6 +13,7 @@ from typing import Any
 
 from fraud.cli_feedback import add_feedback_commands
 from fraud.cli_trust import add_quarantine, trust_policy
+from fraud.cli_tune import add_tune
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fraud", description="Train and renew the fraud demo.")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_data_commands(commands)
+    add_tune(commands)
     add_feedback_commands(commands)
     _add_release_commands(commands)
     return parser

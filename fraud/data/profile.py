@@ -156,12 +156,20 @@ class InputField(_Section):
             raise ValueError(f"default {default:g} lies outside minimum and maximum")
 
 
-AggregateFunction = Literal["count", "sum", "mean", "ratio", "fraud_rate", "n_frauds"]
+AggregateFunction = Literal[
+    "count", "sum", "mean", "ratio", "zscore", "variation", "max_ratio", "fraud_rate", "n_frauds", "risk"
+]
 LastFunction = Literal["hours", "km", "speed"]
 
 
 class HistoryAggregate(_Section):
-    """Aggregates of the past of everything that shares the values of the `by` columns."""
+    """Aggregates of the past of everything that shares the values of the `by` columns.
+
+    Of the transactions in a window before this one: `count`; `sum` and `mean` of their amounts; this amount
+    as a `ratio` to the mean, in standard deviations from it (`zscore`), as a ratio to the largest
+    (`max_ratio`); standard deviation over mean (`variation`). Of the labels that became known in the window:
+    `n_frauds`, their share (`fraud_rate`), and the share shrunk towards zero where few are known (`risk`).
+    """
 
     by: tuple[str, ...] = Field(min_length=1)
     windows: tuple[str, ...] = ()
@@ -253,13 +261,31 @@ class Costs(_Section):
         return self
 
 
+ModelName = Literal["random_forest", "xgboost"]
+CalibrationMethod = Literal["beta", "platt", "prior"]
+PositiveNumber = Annotated[float, Field(gt=0)]
+
+
 class ModelSettings(_Section):
     """Hyperparameters of both models, found by search; see the comments in each profile."""
 
     random_forest: Mapping[str, Any] = Field(default_factory=dict)
     xgboost: Mapping[str, Any] = Field(default_factory=dict)
-    negatives_per_fraud: float | None = Field(default=None, gt=0)
-    """Undersample honest rows to this many per fraud before fitting; calibration restores the base rate."""
+    negatives_per_fraud: PositiveNumber | Mapping[ModelName, PositiveNumber] | None = None
+    """Undersample honest rows to this many per fraud before fitting; calibration restores the base rate.
+    One number for both models, or one for each that is named."""
+    calibration: Mapping[ModelName, CalibrationMethod] = Field(default_factory=dict)
+    """How raw scores become probabilities; "beta" unless a model is named."""
+
+    def negatives_for(self, model: str) -> float | None:
+        """Return one model's honest rows per fraud; None to fit on all."""
+        chosen = self.negatives_per_fraud
+        return {str(k): v for k, v in chosen.items()}.get(model) if isinstance(chosen, Mapping) else chosen
+
+    def calibration_for(self, model: str) -> CalibrationMethod:
+        """Return one model's calibration method."""
+        methods: dict[str, CalibrationMethod] = {str(k): v for k, v in self.calibration.items()}
+        return methods.get(model, "beta")
 
 
 class Source(_Section):

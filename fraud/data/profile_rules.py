@@ -70,7 +70,7 @@ def _check_aggregate(profile: "Profile", aggregate: "HistoryAggregate", known: s
     for name in aggregate.by:
         if name not in known:
             raise ValueError(f'features.history: "{name}" is neither an entity nor a category field')
-    money = {"sum", "mean", "ratio"} & set(aggregate.functions)
+    money = {"sum", "mean", "ratio", "zscore", "variation", "max_ratio"} & set(aggregate.functions)
     if money and profile.columns.amount is None:
         raise ValueError(f"features.history: {min(money)} needs columns.amount")
     if {"km", "speed"} & set(aggregate.last) and profile.features.position is None:

@@ -18,6 +18,9 @@ from fraud.features import kernels
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 HOUR_MS = 3_600_000
+PRIOR_ROWS = 10
+"""`risk` is frauds / (known + this): a rate that one fraud at an entity hardly known cannot take to 1."""
+MIN_FOR_SPREAD = 3
 
 
 @dataclass(frozen=True)
@@ -176,23 +179,37 @@ def _windows(
         return {}
     lengths = np.array([window_ms(w) for w in aggregate.windows], np.int64)
     wanted = set(aggregate.functions)
-    counts = cents = known = frauds = np.zeros((len(lengths), 0), np.int64)
+    none = np.zeros((len(lengths), 0), np.int64)
+    sums = _Sums(none, none, none, none, none, none.astype(np.float64))
     order = _sorted_by(group, len(index.keys))
-    if wanted & {"count", "sum", "mean", "ratio"}:
-        counts, cents = kernels.window_sums(
-            index.offsets, index.times, index.cents, group, moment, lengths, order
-        )
-    if wanted & {"fraud_rate", "n_frauds"}:
+    events = (index.offsets, index.times, index.cents, group, moment, lengths, order)
+    if wanted & {"count", "sum", "mean", "ratio", "zscore", "variation"}:
+        sums.counts, sums.cents = kernels.window_sums(*events)
+    if wanted & {"zscore", "variation", "max_ratio"}:
+        sums.squares, sums.largest = kernels.window_spread(*events)
+    if wanted & {"fraud_rate", "n_frauds", "risk"}:
         # Labels count by when they became known: [t - w, t) of knowledge, whatever the time of the event.
-        known, frauds = kernels.window_sums(
+        sums.known, sums.frauds = kernels.window_sums(
             index.known_offsets, index.known_times, index.frauds, group, moment, lengths, order
         )
     prefix = "_".join(aggregate.by)
     return {
-        f"{prefix}_{function}_{window}": _value(function, counts[w], cents[w], known[w], frauds[w], amount)
+        f"{prefix}_{function}_{window}": _value(function, sums, w, amount)
         for w, window in enumerate(aggregate.windows)
         for function in aggregate.functions
     }
+
+
+@dataclass
+class _Sums:
+    """What the functions of an aggregate are made of, each [n_windows, n] or empty where none needs it."""
+
+    counts: I64
+    cents: I64
+    largest: I64
+    known: I64
+    frauds: I64
+    squares: F64
 
 
 def _sorted_by(codes: I64, n_codes: int) -> I64:
@@ -201,21 +218,42 @@ def _sorted_by(codes: I64, n_codes: int) -> I64:
     return np.argsort((codes + 1).astype(np.uint16) if small else codes, kind="stable")
 
 
-def _value(function: str, count: I64, cents: I64, known: I64, frauds: I64, amount: F64 | None) -> F64:
+def _value(function: str, sums: _Sums, w: int, amount: F64 | None) -> F64:
     if function == "count":
-        return count.astype(np.float64)
+        return sums.counts[w].astype(np.float64)
     if function == "sum":
-        return cents / 100
+        return sums.cents[w] / 100
     if function == "n_frauds":
-        return frauds.astype(np.float64)
+        return sums.frauds[w].astype(np.float64)
+    if function == "risk":
+        return sums.frauds[w] / (sums.known[w] + PRIOR_ROWS)
     with np.errstate(divide="ignore", invalid="ignore"):
         if function == "fraud_rate":
-            return np.where(known > 0, frauds / known, np.nan)
-        mean = np.where(count > 0, cents / 100 / count, np.nan)
-        if function == "mean":
-            return mean
-        assert amount is not None  # noqa: S101 (profile rule)
-        return amount / np.where(mean == 0, np.nan, mean)
+            return np.where(sums.known[w] > 0, sums.frauds[w] / sums.known[w], np.nan)
+        if function == "max_ratio":
+            assert amount is not None  # noqa: S101 (profile rule)
+            largest: F64 = np.where(sums.largest[w] > 0, sums.largest[w], np.nan)
+            return amount * 100 / largest
+        return _against_mean(function, sums, w, amount)
+
+
+def _against_mean(function: str, sums: _Sums, w: int, amount: F64 | None) -> F64:
+    count = sums.counts[w]
+    mean: F64 = np.where(count > 0, sums.cents[w] / 100 / count, np.nan)
+    divisor: F64 = np.where(mean == 0, np.nan, mean)
+    if function == "mean":
+        return mean
+    assert amount is not None  # noqa: S101 (profile rule)
+    if function == "ratio":
+        return amount / divisor
+    # One or two payments have no spread worth the name.
+    deviation: F64 = np.where(count >= MIN_FOR_SPREAD, np.sqrt(sums.squares[w] / count) / 100, np.nan)
+    if function == "variation":
+        return deviation / divisor
+    # A floor of a hundredth of the mean: a card that always pays the same is not infinitely surprised.
+    least: F64 = np.maximum(np.abs(mean), 1.0) / 100
+    scale: F64 = np.maximum(deviation, least)
+    return (amount - mean) / scale
 
 
 def _since_last(

@@ -55,6 +55,44 @@ def window_sums(
 
 
 @numba.njit(cache=True, nogil=True)
+def window_spread(
+    offsets: I64, times: I64, running: I64, group: I64, moment: I64, windows: I64, order: I64
+) -> tuple[F64, I64]:
+    """Spread and largest of the values of each query's group in [moment - window, moment).
+
+    Parameters as in `window_sums`. The events of a window are visited in their order, so that training and
+    serving round alike.
+
+    Returns
+    -------
+    squares : float64 [n_windows, n], the sum of squared deviations from the window's mean
+    largest : int64 [n_windows, n], 0 where the window is empty
+    """
+    squares = np.zeros((windows.size, group.size), np.float64)
+    largest = np.zeros((windows.size, group.size), np.int64)
+    for i in order:
+        g = group[i]
+        if g < 0:
+            continue
+        low, high = offsets[g], offsets[g + 1]
+        end = first_at_or_after(times, low, high, moment[i])
+        for w in range(windows.size):
+            begin = first_at_or_after(times, low, end, moment[i] - windows[w])
+            if begin == end:
+                continue
+            mean = (running[end] - running[begin]) / (end - begin)
+            total = 0.0
+            top = running[begin + 1] - running[begin]
+            for k in range(begin, end):
+                value = running[k + 1] - running[k]
+                total += (value - mean) * (value - mean)
+                top = max(top, value)
+            squares[w, i] = total
+            largest[w, i] = top
+    return squares, largest
+
+
+@numba.njit(cache=True, nogil=True)
 def last_before(offsets: I64, times: I64, group: I64, moment: I64) -> I64:
     """Return the position of each query's newest event strictly before its moment; -1 if there is none."""
     found = np.full(group.size, -1, np.int64)

@@ -85,6 +85,16 @@ class FeaturePipeline:
             matrix[:, position] = columns[name]
         return matrix
 
+    def recode(self, matrix: NDArray[np.float32], transactions: Transactions) -> NDArray[np.float32]:
+        """Return a matrix that another pipeline of the same profile made, with this one's level codes.
+
+        The matrix is changed in place where it owns its memory: take the rows first.
+        """
+        names = self.names
+        for name, levels in self.levels.items():
+            matrix[:, names.index(name)] = _codes(transactions.texts[name], levels)
+        return matrix
+
     def to_json(self) -> dict[str, object]:
         """Return what `from_json` needs beside the profile."""
         return {"schema_version": 1, "features": list(self.names), "levels": dict(self.levels)}

@@ -8,7 +8,6 @@ explained.
 """
 
 import math
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -72,7 +71,7 @@ def grow(forest: Any, features: F32, labels: F64, weights: F64) -> Any:
     weights = weights * _class_weights(forest.class_weight, labels, weights)
     missing = np.array([bool(np.isnan(column).any()) for column in features.T])
     states = _structures(forest, features, labels, weights, missing)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(forest.n_jobs) as pool:
         list(pool.map(lambda state: _refill(state, features, labels, weights, missing), states))
     members = []
     for number, state in enumerate(states):

@@ -167,7 +167,7 @@ def _model_entry(training: Training, model: TrainedModel) -> dict[str, Any]:
         "best_iteration": model.fitted.best_iteration,
         "scale": model.forest.scale,
         "calibration": {
-            "method": "beta",
+            "method": settings.calibration_for(model.name),
             "a": model.calibration.a,
             "b": model.calibration.b,
             "c": model.calibration.c,

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from fraud.data.profile import CalibrationMethod
+
 F64 = NDArray[np.float64]
 _EPSILON = 1e-7
 LARGEST = 1 - 1e-9
@@ -33,20 +35,30 @@ class BetaCalibration:
         return np.asarray(np.minimum(expit(logit), LARGEST), np.float64)
 
 
-def fit_beta(score: F64, label: F64) -> BetaCalibration:
-    """Return the calibration with the least log loss on a slice that the model was not trained on."""
+def fit_calibration(score: F64, label: F64, method: CalibrationMethod = "beta") -> BetaCalibration:
+    """Return the calibration with the least log loss on a slice that the model was not trained on.
+
+    Parameters
+    ----------
+    score, label : float64 [n]
+    method : "beta" has its three parameters free; "platt" ties a = b, a line in the score's log-odds; "prior"
+        has a = b = 1 and moves the intercept only. With few frauds, fewer parameters are steadier.
+    """
     s = np.clip(score, _EPSILON, 1 - _EPSILON)
     design = np.column_stack([np.log(s), -np.log1p(-s), np.ones(len(s))])
+    free = {"beta": np.eye(3), "platt": np.array([[1.0, 1, 0], [0, 0, 1]]), "prior": np.array([[0.0, 0, 1]])}
+    basis = free[method]  # theta = fixed + basis' x
+    fixed = np.array([1.0, 1.0, 0.0]) if method == "prior" else np.zeros(3)
 
-    def loss(theta: F64) -> tuple[float, F64]:
-        logit = design @ theta
+    def loss(x: F64) -> tuple[float, F64]:
+        logit = design @ (fixed + basis.T @ x)
         probability = expit(logit)
         value = float(np.mean(np.logaddexp(0.0, logit) - label * logit))
-        return value, design.T @ (probability - label) / len(label)
+        return value, basis @ (design.T @ (probability - label)) / len(label)
 
-    start = np.array([1.0, 1.0, 0.0])
-    result = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, None), (1e-3, None), (None, None)]
-    )
-    a, b, c = (float(v) for v in result.x)
+    n_slopes = len(basis) - 1
+    start = np.array([1.0] * n_slopes + [0.0])
+    bounds = [(1e-3, None)] * n_slopes + [(None, None)]
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    a, b, c = (float(v) for v in fixed + basis.T @ result.x)
     return BetaCalibration(a, b, c)

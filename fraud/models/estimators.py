@@ -35,6 +35,11 @@ EARLY_STOPPING_ROUNDS = 60
 ForestEngine = Literal["auto", "scikit-learn", "scikit-learn-intelex"]
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may run on, which `taskset` and containers can make fewer."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class TrainingRows:
     """A matrix to fit on: features float32 [n, d], labels and weights float64 [n].
@@ -103,7 +108,7 @@ def fit_random_forest(
     parameters = dict(SOUND_FOREST) | dict(settings.random_forest)
     defaults = RandomForestClassifier().get_params()
     _check_names("random_forest", parameters, defaults)
-    parameters |= {"random_state": seed, "n_jobs": os.cpu_count()}
+    parameters |= {"random_state": seed, "n_jobs": usable_cores()}
     try:
         forest = RandomForestClassifier(**parameters)
         forest._validate_params()
@@ -134,23 +139,35 @@ def _accelerated(engine: ForestEngine, parameters: Mapping[str, Any], defaults: 
 
 
 def fit_xgboost(
-    rows: TrainingRows, validation: TrainingRows | None, settings: ModelSettings, seed: int
+    rows: TrainingRows,
+    validation: TrainingRows | None,
+    settings: ModelSettings,
+    seed: int,
+    curves: bool = True,
 ) -> Fitted:
-    """Return a fitted XGBClassifier, stopped early by log loss on `validation` where there is one."""
+    """Return a fitted XGBClassifier, stopped early by log loss on `validation` where there is one.
+
+    `curves` keeps how training and validation went per round, which costs time but changes no model.
+    """
     import xgboost
     from xgboost import XGBClassifier
     from xgboost.core import XGBoostError
 
     parameters = dict(SOUND_BOOSTING) | dict(settings.xgboost)
     _check_names("xgboost", parameters, XGBClassifier().get_params())
-    parameters |= {"tree_method": "hist", "random_state": seed, "n_jobs": os.cpu_count()}
+    parameters |= {"tree_method": "hist", "random_state": seed, "n_jobs": usable_cores()}
     fitted_by = f"xgboost {xgboost.__version__}"
     options: dict[str, Any] = {}
     if validation is not None:
-        parameters |= {"eval_metric": ["aucpr", "logloss"], "early_stopping_rounds": EARLY_STOPPING_ROUNDS}
-        pairs = [(rows.features, rows.labels), (validation.features, validation.labels)]
+        metrics = ["aucpr", "logloss"] if curves else ["logloss"]
+        parameters |= {"eval_metric": metrics, "early_stopping_rounds": EARLY_STOPPING_ROUNDS}
         # With its own weights the first pair is the training matrix itself, not a second copy of it.
-        options = {"eval_set": pairs, "sample_weight_eval_set": [rows.weights, validation.weights]}
+        pairs = [(rows, rows.weights)] if curves else []
+        pairs.append((validation, validation.weights))
+        options = {
+            "eval_set": [(part.features, part.labels) for part, _ in pairs],
+            "sample_weight_eval_set": [weights for _, weights in pairs],
+        }
     try:
         booster = XGBClassifier(**parameters)
         booster.fit(rows.features, rows.labels, sample_weight=rows.weights, verbose=False, **options)
@@ -158,13 +175,15 @@ def fit_xgboost(
         raise _refused("xgboost", error) from error
     if validation is None:
         return Fitted(booster, fitted_by)
+    if not curves:
+        return Fitted(booster, fitted_by, {}, int(booster.best_iteration))
     history = booster.evals_result()
-    curves = {
+    by_round = {
         f"{part}_{metric}": [float(v) for v in history[key][metric]]
         for part, key in (("train", "validation_0"), ("validation", "validation_1"))
         for metric in ("aucpr", "logloss")
     }
-    return Fitted(booster, fitted_by, curves, int(booster.best_iteration))
+    return Fitted(booster, fitted_by, by_round, int(booster.best_iteration))
 
 
 def _check_names(model: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -102,7 +102,7 @@ def _by_dates(transactions: Transactions, profile: Profile, plan: TimeEvaluation
     test_end = NEVER_MS if plan.test_days is None else test_start + int(plan.test_days * DAY_MS)
     known = ~np.isnan(transactions.labels)
     test = np.flatnonzero(known & (time >= test_start) & (time < test_end))
-    kept = _drop_compromised(transactions, profile, plan.drop_compromised, test, train_start)
+    kept = drop_compromised(transactions, profile, plan.drop_compromised, test, train_start)
     return Split(
         train=np.flatnonzero(known & (time >= train_start) & (time < calibration_start)),
         calibration=np.flatnonzero(known & (time >= calibration_start) & (time < train_end)),
@@ -150,7 +150,7 @@ def _stratified(transactions: Transactions, plan: StratifiedEvaluation, seed: in
     return Split(np.sort(train), np.sort(calibration), np.sort(test), as_of_ms=None, note=note)
 
 
-def _drop_compromised(
+def drop_compromised(
     transactions: Transactions, profile: Profile, entity_name: str | None, test: Rows, train_start_ms: int
 ) -> Rows:
     """Drop, on each test day, the cards whose fraud was known when the day began (Handbook, ch. 5)."""

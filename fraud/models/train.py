@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud.data.profile import ModelSettings, Profile
+from fraud.data.profile import Profile
 from fraud.data.table import Transactions
 from fraud.errors import BundleRefused
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
-from fraud.models.calibration import BetaCalibration, fit_beta
+from fraud.models.calibration import BetaCalibration, fit_calibration
 from fraud.models.engine import PackedForest
-from fraud.models.estimators import Fitted, ForestEngine, TrainingRows, fit_random_forest, fit_xgboost
+from fraud.models.estimators import Fitted, ForestEngine, TrainingRows
 from fraud.models.evaluate import Estimate, confusion, evaluate
-from fraud.models.packing import pack_random_forest, pack_xgboost
+from fraud.models.fitting import Parts, fit_model, pack, stack
 from fraud.models.split import Split, labels_as_of, split
 from fraud.models.threshold import choose_thresholds
 from fraud.records import MODELS, Thresholds
@@ -138,12 +138,14 @@ class _Run:
 
 
 def _train_one(name: str, run: _Run) -> TrainedModel:
-    fitted, final = _fit(name, run)
-    pack = pack_random_forest if name == "random_forest" else pack_xgboost
-    calibrated, forest = pack(fitted.estimator), pack(final.estimator)
+    settings = run.profile.models
+    parts = Parts(stack(run.train, run.extra), run.calibration, run.profile.evaluation.refit)
+    fitted, final = fit_model(name, parts, settings, run.seed, run.forest_engine)
+    forest = pack(name, final)
+    calibrated = forest if final is fitted else pack(name, fitted)
     _check_parity(name, final, forest, run.test_features)
     raw = calibrated.probability(run.calibration.features)
-    calibration = fit_beta(raw, run.calibration.labels)
+    calibration = fit_calibration(raw, run.calibration.labels, settings.calibration_for(name))
     costs = run.profile.costs
     thresholds = choose_thresholds(calibration(raw), run.calibration_time_ms, run.average_fraud, costs)
     probability = calibration(forest.probability(run.test_features))
@@ -161,27 +163,6 @@ def _train_one(name: str, run: _Run) -> TrainedModel:
     )
 
 
-def _fit(name: str, run: _Run) -> tuple[Fitted, Fitted]:
-    """Return the model that is calibrated, and the one that is released (the same unless the plan refits)."""
-    settings = run.profile.models
-
-    def fit(training: TrainingRows, validation: TrainingRows | None, chosen: ModelSettings) -> Fitted:
-        sampled = training.undersampled(settings.negatives_per_fraud, run.seed)
-        if name == "random_forest":
-            return fit_random_forest(sampled, chosen, run.seed, run.forest_engine)
-        return fit_xgboost(sampled, validation, chosen, run.seed)
-
-    rows = _stack(run.train, run.extra)
-    fitted = fit(rows, run.calibration, settings)
-    if not run.profile.evaluation.refit:
-        return fitted, fitted
-    if fitted.best_iteration is not None:
-        rounds = dict(settings.xgboost) | {"n_estimators": fitted.best_iteration + 1}
-        settings = settings.model_copy(update={"xgboost": rounds})
-    refitted = fit(_stack(rows, run.calibration), None, settings)
-    return fitted, Fitted(refitted.estimator, refitted.engine, fitted.curves, fitted.best_iteration)
-
-
 def _check_parity(name: str, final: Fitted, forest: PackedForest, features: NDArray[np.float32]) -> None:
     rows = features[:: max(1, len(features) // 20_000)]
     original = final.estimator.predict_proba(rows)[:, 1]
@@ -197,17 +178,6 @@ def _check_parity(name: str, final: Fitted, forest: PackedForest, features: NDAr
 
 def _rows(pipeline: FeaturePipeline, part: Transactions, history: History | None) -> TrainingRows:
     return TrainingRows(pipeline.transform(part, history), part.labels, np.ones(len(part)), part.rows)
-
-
-def _stack(rows: TrainingRows, extra: TrainingRows | None) -> TrainingRows:
-    if extra is None:
-        return rows
-    return TrainingRows(
-        np.concatenate([rows.features, extra.features]),
-        np.concatenate([rows.labels, extra.labels]),
-        np.concatenate([rows.weights, extra.weights]),
-        np.concatenate([rows.rows, extra.rows]),
-    )
 
 
 def _addition_rows(

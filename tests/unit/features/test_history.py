@@ -53,10 +53,10 @@ def tiny_profile(delay_days: float = 2) -> Profile:
                     {
                         "by": ["card"],
                         "windows": ["1h", "1d"],
-                        "functions": ["count", "sum", "mean", "ratio"],
+                        "functions": ["count", "sum", "mean", "ratio", "zscore", "variation", "max_ratio"],
                         "last": ["hours"],
                     },
-                    {"by": ["shop"], "windows": ["3d"], "functions": ["fraud_rate", "n_frauds"]},
+                    {"by": ["shop"], "windows": ["3d"], "functions": ["fraud_rate", "n_frauds", "risk"]},
                     {"by": ["card", "shop"], "windows": ["1d"], "functions": ["count"]},
                 ],
             },
@@ -92,6 +92,7 @@ def test_a_label_counts_only_once_it_is_known() -> None:
     rows = [(0, "a", "x", 10, 1), (24, "b", "x", 10, 0), (47, "c", "x", 10, 0), (49, "d", "x", 10, 0)]
     columns = features(tiny(rows))
     assert columns["shop_n_frauds_3d"].tolist() == [0, 0, 0, 1]  # two days of label delay
+    assert columns["shop_risk_3d"].tolist() == [0, 0, 0, 1 / 11]
     assert columns["shop_fraud_rate_3d"][3] == 1.0 and np.isnan(columns["shop_fraud_rate_3d"][2])
 
 
@@ -160,6 +161,28 @@ def test_the_compiled_windows_equal_the_definition(rows: list) -> None:
             past = [j for j in range(len(table)) if cards[j] == cards[i] and low <= time[j] < time[i]]
             assert columns[f"card_count_{window}"][i] == len(past)
             assert columns[f"card_sum_{window}"][i] == pytest.approx(sum(paid[j] for j in past), abs=1e-9)
+            amounts = np.array([paid[j] for j in past])
+            top = paid[i] / amounts.max() if len(past) and amounts.max() > 0 else np.nan
+            assert columns[f"card_max_ratio_{window}"][i] == pytest.approx(top, nan_ok=True)
+            if len(past) < 3:
+                assert np.isnan(columns[f"card_zscore_{window}"][i])
+                continue
+            mean, deviation = amounts.mean(), max(amounts.std(), max(amounts.mean(), 1) / 100)
+            zscore = columns[f"card_zscore_{window}"][i]
+            assert zscore == pytest.approx((paid[i] - mean) / deviation, abs=1e-6)
+            spread = amounts.std() / mean if mean else np.nan
+            variation = columns[f"card_variation_{window}"][i]
+            assert variation == pytest.approx(spread, abs=1e-6, nan_ok=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(event, min_size=2, max_size=40))
+def test_one_transaction_gets_the_features_it_has_in_the_table_to_the_last_bit(rows: list) -> None:
+    table = tiny(sorted(rows, key=lambda r: r[0]))
+    history, columns = History.of(table, tiny_profile()), features(table)
+    for i in range(0, len(table), 3):
+        for name, alone in history.features(table.take(np.array([i]))).items():
+            np.testing.assert_array_equal(alone[0], columns[name][i], err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["cards", "handbook", "sparkov"])

@@ -1,0 +1,263 @@
+"""A search over hyperparameters, with the libraries' defaults trained beside whatever it finds.
+
+The search sees folds before the test window only (`fraud.models.folds`), and its newest fold is held back:
+what was chosen on the others is judged there too, because the best of many trials looks better than it is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.profile import CalibrationMethod, ModelSettings, Profile
+from fraud.data.table import Transactions
+from fraud.errors import TableError
+from fraud.models.calibration import fit_calibration
+from fraud.models.fitting import Parts, fit_model, score, stack
+from fraud.models.folds import Figures, FoldData, fold_data, judge, paired_difference, prequential_folds
+from fraud.records import MODELS
+
+if TYPE_CHECKING:
+    import optuna
+
+F64 = NDArray[np.float64]
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "random_forest": {"n_estimators": 100, "min_samples_leaf": 1, "max_features": "sqrt"},
+    "xgboost": {
+        "n_estimators": 100,
+        "learning_rate": 0.3,
+        "max_depth": 6,
+        "subsample": 1.0,
+        "colsample_bytree": 1.0,
+    },
+}
+"""What the libraries do when nobody says anything; spelled out because our own defaults are others."""
+METHODS: tuple[CalibrationMethod, ...] = ("beta", "platt", "prior")
+_FEW_ROWS = 100_000
+"""Below this many training rows the search may also fit on all honest rows, without undersampling."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of hyperparameters and its average precision on each search fold."""
+
+    settings: ModelSettings
+    precisions: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean average precision."""
+        return float(np.mean(self.precisions))
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What the search came to for one model.
+
+    Attributes
+    ----------
+    trials : completed ones, best first; `n_pruned` were stopped early
+    optimised, baseline : figures on every fold, oldest first, the last one held back from the search
+    difference : of mean average precision over all folds, optimised - baseline, with a 95% paired interval
+    held_back : the same on the held-back fold alone
+    """
+
+    name: str
+    settings: ModelSettings
+    calibration: CalibrationMethod
+    trials: tuple[Trial, ...]
+    n_pruned: int
+    optimised: tuple[Figures, ...]
+    baseline: tuple[Figures, ...]
+    difference: tuple[float, float, float]
+    held_back: tuple[float, float, float]
+
+    @property
+    def may_be_called_optimised(self) -> bool:
+        """Whether the interval excludes zero, and the fold that the search never saw agrees in sign."""
+        return self.difference[1] > 0 and self.held_back[0] > 0
+
+
+def tune(
+    transactions: Transactions,
+    profile: Profile,
+    *,
+    n_trials: int,
+    study: Path,
+    data_digest: str,
+    n_folds: int = 4,
+    seed: int = 7,
+    models: Sequence[str] = MODELS,
+    on_trial: Callable[[str, int], None] = lambda name, n_done: None,
+) -> dict[str, Tuned]:
+    """Search both models' hyperparameters, imbalance handling and calibration.
+
+    Parameters
+    ----------
+    n_trials : per model, counting those already in the study; the profile's own settings are the first
+    study : journal file; a later call with the same profile, data and folds goes on where this one stopped
+    n_folds : of which the newest is held back
+
+    Raises
+    ------
+    TableError
+        Fewer than two folds before the test window have frauds enough.
+    """
+    folds = prequential_folds(transactions, profile, n_folds, seed)
+    if len(folds) < 2:
+        raise TableError(
+            "Only one period before the test window has frauds enough, and a search needs one to choose by "
+            "and one to check the choice; ask for more folds or bring more data.",
+            code="empty_part",
+        )
+    data = fold_data(transactions, profile, folds)
+    result = {}
+    for name in models:
+        searched = _study(study, name, profile, data_digest, len(folds), seed)
+        _search(searched, name, data[:-1], profile, n_trials, seed, on_trial)
+        result[name] = _outcome(searched, name, data, profile, seed)
+    return result
+
+
+def _study(
+    path: Path, name: str, profile: Profile, digest: str, n_folds: int, seed: int
+) -> "optuna.study.Study":
+    import hashlib
+
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Trials on another table, other features or other folds say nothing about this search.
+    what = profile.model_dump_json(include={"columns", "fields", "features", "evaluation"})
+    key = hashlib.sha256(f"{what}{digest}{n_folds}{seed}".encode()).hexdigest()[:12]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return optuna.create_study(
+        study_name=f"{profile.name}-{name}-{key}",
+        storage=JournalStorage(JournalFileBackend(str(path))),
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=6),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+    )
+
+
+def _search(
+    searched: "optuna.study.Study",
+    name: str,
+    data: Sequence[FoldData],
+    profile: Profile,
+    n_trials: int,
+    seed: int,
+    on_trial: Callable[[str, int], None],
+) -> None:
+    import optuna
+
+    small = min(len(d.parts.train.labels) for d in data) <= _FEW_ROWS
+
+    def objective(trial: "optuna.trial.Trial") -> float:
+        own = not any(t.state.is_finished() for t in searched.trials)
+        settings = profile.models if own else suggest(trial, name, small)
+        precisions = []
+        for step, fold in enumerate(data):
+            precisions.append(judge(name, fold, settings, seed, profile, cards=False).ap)
+            trial.report(float(np.mean(precisions)), step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        trial.set_user_attr("settings", settings.model_dump(mode="json"))
+        trial.set_user_attr("precisions", precisions)
+        return float(np.mean(precisions))
+
+    done = sum(t.state.is_finished() for t in searched.trials)
+    for number in range(done, n_trials):
+        searched.optimize(objective, n_trials=1)
+        on_trial(name, number + 1)
+
+
+def suggest(trial: "optuna.trial.Trial", name: str, small: bool) -> ModelSettings:
+    """Return the settings of one model that a trial proposes; `small` tables may also be fitted whole."""
+    ratios: list[float | None] = [10.0, 20.0, 40.0, 80.0] + ([None] if small else [])
+    ratio = trial.suggest_categorical("negatives_per_fraud", ratios)
+    if name == "random_forest":
+        parameters: dict[str, Any] = {
+            "n_estimators": 300,
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 20, log=True),
+            "max_features": round(trial.suggest_float("max_features", 0.1, 0.9), 2),
+            "max_samples": round(trial.suggest_float("max_samples", 0.3, 1.0), 2),
+            "class_weight": trial.suggest_categorical("class_weight", [None, "balanced"]),
+        }
+        parameters = {k: v for k, v in parameters.items() if v is not None}
+    else:
+        parameters = {
+            "n_estimators": 2000,
+            "learning_rate": round(trial.suggest_float("learning_rate", 0.015, 0.15, log=True), 4),
+            "max_depth": trial.suggest_int("max_depth", 3, 9),
+            "min_child_weight": trial.suggest_int("min_child_weight", 1, 20, log=True),
+            "subsample": round(trial.suggest_float("subsample", 0.5, 1.0), 2),
+            "colsample_bytree": round(trial.suggest_float("colsample_bytree", 0.3, 1.0), 2),
+            "reg_lambda": round(trial.suggest_float("reg_lambda", 0.5, 30.0, log=True), 2),
+            "gamma": round(trial.suggest_float("gamma", 0.0, 2.0), 2),
+            "scale_pos_weight": trial.suggest_categorical("scale_pos_weight", [1, 3, 10]),
+        }
+    return ModelSettings.model_validate(
+        {name: parameters, "negatives_per_fraud": {} if ratio is None else {name: ratio}}
+    )
+
+
+def _outcome(
+    searched: "optuna.study.Study", name: str, data: Sequence[FoldData], profile: Profile, seed: int
+) -> Tuned:
+    finished = [t for t in searched.trials if t.user_attrs.get("precisions")]
+    trials = [
+        Trial(ModelSettings.model_validate(t.user_attrs["settings"]), tuple(t.user_attrs["precisions"]))
+        for t in finished
+    ]
+    trials.sort(key=lambda t: -t.mean)
+    chosen = trials[0].settings
+    optimised = tuple(judge(name, d, chosen, seed, profile) for d in data)
+    baseline = tuple(judge(name, untuned(d), default_settings(), seed, profile) for d in data)
+    labels = [d.judged.labels for d in data]
+    ours, theirs = ([f.scores for f in figures] for figures in (optimised, baseline))
+    return Tuned(
+        name=name,
+        settings=chosen,
+        calibration=_best_calibration(name, data, chosen, seed),
+        trials=tuple(trials),
+        n_pruned=sum(t.state.name == "PRUNED" for t in searched.trials),
+        optimised=optimised,
+        baseline=baseline,
+        difference=paired_difference(labels, ours, theirs),
+        held_back=paired_difference(labels[-1:], ours[-1:], theirs[-1:]),
+    )
+
+
+def default_settings() -> ModelSettings:
+    """Return the libraries' own defaults for both models."""
+    return ModelSettings.model_validate(dict(DEFAULTS))
+
+
+def untuned(data: FoldData) -> FoldData:
+    """Return a fold on which a model is simply fitted: all rows, nothing held out to stop by."""
+    rows = stack(data.parts.train, data.parts.calibration)
+    return FoldData(Parts(rows, None, refit=False), data.judged, data.features)
+
+
+def _best_calibration(
+    name: str, data: Sequence[FoldData], settings: ModelSettings, seed: int
+) -> CalibrationMethod:
+    """Return the method of least log loss on what came next, over all folds but the held-back one."""
+    losses = dict.fromkeys(METHODS, 0.0)
+    for fold in data[:-1]:
+        later = fold.parts.calibration
+        assert later is not None  # noqa: S101 (folds of a plan have one)
+        fitted, final = fit_model(name, fold.parts, settings, seed, curves=False)
+        raw, judged = score(fitted, later.features), score(final, fold.features)
+        for method in METHODS:
+            p = np.clip(fit_calibration(raw, later.labels, method)(judged), 1e-9, 1 - 1e-9)
+            y = fold.judged.labels
+            losses[method] -= float(np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)))
+    return min(METHODS, key=lambda method: losses[method])
