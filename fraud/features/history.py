@@ -218,42 +218,43 @@ def _sorted_by(codes: I64, n_codes: int) -> I64:
     return np.argsort((codes + 1).astype(np.uint16) if small else codes, kind="stable")
 
 
+def _row(values: I64 | F64, w: int) -> F64:
+    return np.asarray(values[w], np.float64)
+
+
 def _value(function: str, sums: _Sums, w: int, amount: F64 | None) -> F64:
-    if function == "count":
-        return sums.counts[w].astype(np.float64)
-    if function == "sum":
-        return sums.cents[w] / 100
-    if function == "n_frauds":
-        return sums.frauds[w].astype(np.float64)
-    if function == "risk":
-        return sums.frauds[w] / (sums.known[w] + PRIOR_ROWS)
     with np.errstate(divide="ignore", invalid="ignore"):
-        if function == "fraud_rate":
-            return np.where(sums.known[w] > 0, sums.frauds[w] / sums.known[w], np.nan)
+        if function in ("n_frauds", "fraud_rate", "risk"):
+            known, frauds = _row(sums.known, w), _row(sums.frauds, w)
+            if function == "n_frauds":
+                return frauds
+            return frauds / (known + PRIOR_ROWS) if function == "risk" else frauds / known
         if function == "max_ratio":
             assert amount is not None  # noqa: S101 (profile rule)
-            largest: F64 = np.where(sums.largest[w] > 0, sums.largest[w], np.nan)
-            return amount * 100 / largest
-        return _against_mean(function, sums, w, amount)
+            largest = _row(sums.largest, w) / 100
+            return np.divide(amount, largest, out=np.full(len(amount), np.nan), where=largest > 0)
+        if function == "count":
+            return _row(sums.counts, w)
+        total = _row(sums.cents, w) / 100
+        return total if function == "sum" else _against_mean(function, sums, w, total, amount)
 
 
-def _against_mean(function: str, sums: _Sums, w: int, amount: F64 | None) -> F64:
-    count = sums.counts[w]
-    mean: F64 = np.where(count > 0, sums.cents[w] / 100 / count, np.nan)
-    divisor: F64 = np.where(mean == 0, np.nan, mean)
+def _against_mean(function: str, sums: _Sums, w: int, total: F64, amount: F64 | None) -> F64:
+    count = _row(sums.counts, w)
+    mean = total / count
     if function == "mean":
         return mean
     assert amount is not None  # noqa: S101 (profile rule)
+    divisor = mean.copy()
+    divisor[mean == 0] = np.nan
     if function == "ratio":
         return amount / divisor
-    # One or two payments have no spread worth the name.
-    deviation: F64 = np.where(count >= MIN_FOR_SPREAD, np.sqrt(sums.squares[w] / count) / 100, np.nan)
+    deviation = np.asarray(np.sqrt(_row(sums.squares, w) / count) / 100, np.float64)
+    deviation[count < MIN_FOR_SPREAD] = np.nan  # one or two payments have no spread worth the name
     if function == "variation":
         return deviation / divisor
     # A floor of a hundredth of the mean: a card that always pays the same is not infinitely surprised.
-    least: F64 = np.maximum(np.abs(mean), 1.0) / 100
-    scale: F64 = np.maximum(deviation, least)
-    return (amount - mean) / scale
+    return (amount - mean) / np.maximum(deviation, np.maximum(np.abs(mean), 1.0) / 100)
 
 
 def _since_last(
