@@ -232,7 +232,8 @@ def _value(function: str, sums: _Sums, w: int, amount: F64 | None) -> F64:
         if function == "max_ratio":
             assert amount is not None  # noqa: S101 (profile rule)
             largest = _row(sums.largest, w) / 100
-            return np.divide(amount, largest, out=np.full(len(amount), np.nan), where=largest > 0)
+            largest[largest <= 0] = np.nan
+            return amount / largest
         if function == "count":
             return _row(sums.counts, w)
         total = _row(sums.cents, w) / 100
@@ -254,7 +255,8 @@ def _against_mean(function: str, sums: _Sums, w: int, total: F64, amount: F64 | 
     if function == "variation":
         return deviation / divisor
     # A floor of a hundredth of the mean: a card that always pays the same is not infinitely surprised.
-    return (amount - mean) / np.maximum(deviation, np.maximum(np.abs(mean), 1.0) / 100)
+    floor = np.maximum(np.abs(mean), 1.0) / 100
+    return np.asarray((amount - mean) / np.maximum(deviation, floor), np.float64)
 
 
 def _since_last(
