@@ -1,7 +1,7 @@
 """From a table to two optimised, calibrated, evaluated models."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,41 +92,19 @@ def train(
     BundleRefused
         The packed form of a model does not answer as the fitted one does.
     """
-    plan = split(transactions, profile, seed) if plan is None else plan.labelled(transactions)
-    progress(_describe(plan, transactions))
-    observed = transactions.with_labels(labels_as_of(transactions, plan.as_of_ms), transactions.known_at_ms)
-    pipeline = FeaturePipeline.fit(profile, observed.take(plan.train))
-    history = History.of(transactions, profile) if profile.features.history else None
-    progress(f"computing {len(pipeline.names)} features")
-    run = _Run(
-        profile=profile,
-        seed=seed,
-        names=pipeline.names,
-        train=_rows(pipeline, observed.take(plan.train), history),
-        calibration=_rows(pipeline, observed.take(plan.calibration), history),
-        calibration_time_ms=transactions.take(plan.calibration).time_ms,
-        test=transactions.take(plan.test),
-        test_features=pipeline.transform(transactions.take(plan.test), history),
-        extra=_addition_rows(additions, pipeline, history),
-        average_fraud=_average_fraud(observed, plan, profile),
-        forest_engine=forest_engine,
-    )
-    models = {}
-    for name in MODELS:
-        progress(f"fitting {name} on {len(plan.train):,} rows")
-        models[name] = _train_one(name, run)
-        progress(_headline(name, models[name]))
-    n_additions = 0 if run.extra is None else len(run.extra.labels)
-    return Training(profile, seed, pipeline, models, transactions, plan, n_additions)
+    prepared = prepare(transactions, profile, seed=seed, additions=additions, plan=plan, progress=progress)
+    return train_prepared(replace(prepared, forest_engine=forest_engine), progress)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What both models' fits share."""
+class Prepared:
+    """What both models' fits share: the plan, and every matrix. Another seed may be put in by `replace`."""
 
     profile: Profile
     seed: int
-    names: tuple[str, ...]
+    pipeline: FeaturePipeline
+    transactions: Transactions
+    split: Split
     train: TrainingRows
     calibration: TrainingRows
     calibration_time_ms: NDArray[np.int64] | None
@@ -134,10 +112,66 @@ class _Run:
     test_features: NDArray[np.float32]
     extra: TrainingRows | None
     average_fraud: float
-    forest_engine: ForestEngine
+    forest_engine: ForestEngine = "auto"
+    n_bootstrap: int = 400
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature names."""
+        return self.pipeline.names
 
 
-def _train_one(name: str, run: _Run) -> TrainedModel:
+def prepare(
+    transactions: Transactions,
+    profile: Profile,
+    *,
+    seed: int = 7,
+    additions: Additions | None = None,
+    plan: Split | None = None,
+    progress: Progress = lambda message: None,
+) -> Prepared:
+    """Return what `train` computes before it fits; raises as `train` does."""
+    plan = split(transactions, profile, seed) if plan is None else plan.labelled(transactions)
+    progress(_describe(plan, transactions))
+    observed = transactions.with_labels(labels_as_of(transactions, plan.as_of_ms), transactions.known_at_ms)
+    pipeline = FeaturePipeline.fit(profile, observed.take(plan.train))
+    history = History.of(transactions, profile) if profile.features.history else None
+    progress(f"computing {len(pipeline.names)} features")
+    return Prepared(
+        profile=profile,
+        seed=seed,
+        pipeline=pipeline,
+        transactions=transactions,
+        split=plan,
+        train=_rows(pipeline, observed.take(plan.train), history),
+        calibration=_rows(pipeline, observed.take(plan.calibration), history),
+        calibration_time_ms=transactions.take(plan.calibration).time_ms,
+        test=transactions.take(plan.test),
+        test_features=pipeline.transform(transactions.take(plan.test), history),
+        extra=_addition_rows(additions, pipeline, history),
+        average_fraud=_average_fraud(observed, plan, profile),
+    )
+
+
+def train_prepared(prepared: Prepared, progress: Progress = lambda message: None) -> Training:
+    """Fit, calibrate, set thresholds and evaluate both models on prepared matrices."""
+    models = {}
+    for name in MODELS:
+        progress(f"fitting {name} on {len(prepared.split.train):,} rows")
+        models[name] = _train_one(name, prepared)
+        progress(_headline(name, models[name]))
+    return Training(
+        profile=prepared.profile,
+        seed=prepared.seed,
+        pipeline=prepared.pipeline,
+        models=models,
+        transactions=prepared.transactions,
+        split=prepared.split,
+        n_additions=0 if prepared.extra is None else len(prepared.extra.labels),
+    )
+
+
+def _train_one(name: str, run: Prepared) -> TrainedModel:
     settings = run.profile.models
     parts = Parts(stack(run.train, run.extra), run.calibration, run.profile.evaluation.refit)
     fitted, final = fit_model(name, parts, settings, run.seed, run.forest_engine)
@@ -156,7 +190,7 @@ def _train_one(name: str, run: _Run) -> TrainedModel:
         forest=forest,
         calibration=calibration,
         thresholds=thresholds,
-        metrics=evaluate(run.test, probability, thresholds.review, run.profile, run.seed),
+        metrics=evaluate(run.test, probability, thresholds.review, run.profile, run.seed, run.n_bootstrap),
         confusion=confusion(run.test.labels, flagged),
         test_probability=probability,
         importance=_importance(forest, run),
@@ -204,7 +238,7 @@ def _average_fraud(transactions: Transactions, plan: Split, profile: Profile) ->
     return float(np.nanmean(frauds)) if np.isfinite(frauds).any() else profile.costs.friction * 4
 
 
-def _importance(forest: PackedForest, run: _Run) -> dict[str, Estimate]:
+def _importance(forest: PackedForest, run: Prepared) -> dict[str, Estimate]:
     """Return mean |SHAP| per feature with a bootstrap interval, over frauds and others in equal numbers."""
     rng = np.random.default_rng(run.seed)
     labels = run.test.labels

@@ -184,7 +184,7 @@ def suggest(trial: "optuna.trial.Trial", name: str, small: bool) -> ModelSetting
     ratio = trial.suggest_categorical("negatives_per_fraud", ratios)
     if name == "random_forest":
         parameters: dict[str, Any] = {
-            "n_estimators": 300,
+            "n_estimators": 200,
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 20, log=True),
             "max_features": round(trial.suggest_float("max_features", 0.1, 0.9), 2),
             "max_samples": round(trial.suggest_float("max_samples", 0.3, 1.0), 2),
@@ -193,8 +193,8 @@ def suggest(trial: "optuna.trial.Trial", name: str, small: bool) -> ModelSetting
         parameters = {k: v for k, v in parameters.items() if v is not None}
     else:
         parameters = {
-            "n_estimators": 2000,
-            "learning_rate": round(trial.suggest_float("learning_rate", 0.015, 0.15, log=True), 4),
+            "n_estimators": 1200,
+            "learning_rate": round(trial.suggest_float("learning_rate", 0.02, 0.15, log=True), 4),
             "max_depth": trial.suggest_int("max_depth", 3, 9),
             "min_child_weight": trial.suggest_int("min_child_weight", 1, 20, log=True),
             "subsample": round(trial.suggest_float("subsample", 0.5, 1.0), 2),
