@@ -9,6 +9,7 @@ standard deviation over seeds, what was published, the goal, and whether the mea
 
 import argparse
 import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def figures(name: str, directory: Path, seeds: range) -> dict[str, dict[str, np.
                 if metric in model.metrics:
                     by_metric = found.setdefault(model.name, {})
                     by_metric.setdefault(metric, []).append(model.metrics[metric].value)
+        so_far = {m: {k: round(v[-1], 4) for k, v in by.items()} for m, by in found.items()}
+        print(name, seed, so_far, file=sys.stderr, flush=True)
     result = {m: {k: np.array(v) for k, v in metrics.items()} for m, metrics in found.items()}
     shown = list(result["xgboost"])
     print("| model | " + " | ".join(shown) + " |\n|---|" + "---|" * len(shown))
