@@ -136,14 +136,16 @@ def _study(
     what = profile.model_dump_json(include={"columns", "fields", "features", "evaluation"})
     key = hashlib.sha256(f"{what}{digest}{n_folds}{seed}".encode()).hexdigest()[:12]
     path.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name=f"{profile.name}-{name}-{key}",
         storage=JournalStorage(JournalFileBackend(str(path))),
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=6),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
     )
+    # A search that goes on would otherwise draw again what it drew before it stopped.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=6)
+    return study
 
 
 def _search(
