@@ -33,7 +33,23 @@ _FUNCTIONS = {
     "count": ("Transactions {group} {window}", "Transações {group} {window}"),
     "sum": ("Total amount {group} {window}", "Valor total {group} {window}"),
     "mean": ("Mean amount {group} {window}", "Valor médio {group} {window}"),
+    "zscore": (
+        "Amount's distance from the mean {group} {window}, in standard deviations",
+        "Distância do valor à média {group} {window}, em desvios padrão",
+    ),
+    "max_ratio": (
+        "Amount as a multiple of the largest {group} {window}",
+        "Valor como múltiplo do maior {group} {window}",
+    ),
+    "variation": (
+        "Variation of amounts (deviation over mean) {group} {window}",
+        "Variação dos valores (desvio sobre média) {group} {window}",
+    ),
     "fraud_rate": ("Known fraud rate {group} {window}", "Taxa de fraude conhecida {group} {window}"),
+    "risk": (
+        "Known fraud rate, shrunk, {group} {window}",
+        "Taxa de fraude conhecida, atenuada, {group} {window}",
+    ),
     "n_frauds": ("Known frauds {group} {window}", "Fraudes conhecidas {group} {window}"),
     "hours": ("Time since the last transaction {group}", "Tempo desde a última transação {group}"),
     "km": ("Distance from the last transaction {group}", "Distância da última transação {group}"),
@@ -41,6 +57,9 @@ _FUNCTIONS = {
 }
 _NONE_YET = {
     "mean": ("none", "nenhuma"),
+    "zscore": ("too few to compare with", "poucas para comparar"),
+    "max_ratio": ("none", "nenhuma"),
+    "variation": ("too few", "poucas"),
     "fraud_rate": ("no label yet", "sem rótulo ainda"),
     "hours": ("none is known", "nenhuma conhecida"),
     "km": ("none is known", "nenhuma conhecida"),
@@ -191,7 +210,7 @@ def _aggregate(profile: Profile, by: tuple[str, ...], function: str, window: str
             return f"{label.strip()}: {_of(_NONE_YET.get(function, _MISSING), language)}"
         if function in ("sum", "mean"):
             shown = formats.money(value, profile.currency, language)
-        elif function == "fraud_rate":
+        elif function in ("fraud_rate", "risk"):
             shown = formats.percentage(value, language)
         elif function == "hours":
             shown = formats.duration(value, language)

@@ -72,6 +72,25 @@ def test_the_search_never_sees_the_test_window_nor_the_held_back_fold(light, tmp
     assert [f.ap for f in seen.optimised[:-1]] == [f.ap for f in changed.optimised[:-1]]
 
 
+def test_the_command_reports_both_models_and_writes_what_it_found(
+    small_profile_path, tmp_path, monkeypatch, capsys
+) -> None:
+    from fraud.cli import main
+
+    def suggest(trial, name, small):
+        return ModelSettings.model_validate(LIGHT)
+
+    monkeypatch.setattr(tuning, "suggest", suggest)
+    monkeypatch.setattr(tuning, "DEFAULTS", LIGHT)
+    copy = tmp_path / "own.toml"
+    copy.write_text(small_profile_path.read_text(encoding="utf-8"), encoding="utf-8")
+    command = ["tune", "--profile", str(copy), "--trials", "2", "--folds", "2"]
+    assert main([*command, "--study", str(tmp_path / "s.journal"), "--write", str(copy)]) == 0
+    printed = capsys.readouterr().out
+    assert "## random_forest" in printed and "## xgboost" in printed and "be called optimised" in printed
+    assert load_profile(copy).models.xgboost, "the file still parses"
+
+
 def outcome(difference, held_back, **chosen) -> Tuned:
     settings = ModelSettings.model_validate({"random_forest": {"max_features": 0.3}} | chosen)
     figures = (Figures(np.zeros(1), 0.5, 0.9, 0.3),) * 2

@@ -52,3 +52,13 @@ def test_levels_are_shown_by_their_names() -> None:
 
 def test_a_feature_nobody_knows_falls_back_to_its_name() -> None:
     assert said("brand_new", 2.0) == "brand_new: 2"
+
+
+def test_every_function_that_a_profile_may_declare_has_words_in_both_languages() -> None:
+    from typing import get_args
+
+    from fraud.data.profile import AggregateFunction, LastFunction
+    from fraud.ui import reasons
+
+    for function in (*get_args(AggregateFunction), *get_args(LastFunction)):
+        assert function == "ratio" or len(set(reasons._FUNCTIONS[function])) == 2, function
