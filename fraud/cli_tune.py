@@ -64,7 +64,7 @@ def _tune(options: argparse.Namespace, settings: Settings) -> None:
     print(report(tuned, profile))
     if options.write is not None:
         text = options.write.read_text(encoding="utf-8")
-        options.write.write_text(with_models(text, models_section(tuned)), encoding="utf-8")
+        options.write.write_text(with_models(text, models_section(tuned, profile)), encoding="utf-8")
         print(f"wrote [models] of {options.write}")
 
 
@@ -81,7 +81,7 @@ def report(tuned: Mapping[str, "Tuned"], profile: "Profile") -> str:
     ]
     for name, outcome in tuned.items():
         lines += _one(name, outcome)
-    return "\n".join([*lines, "```toml", models_section(tuned).rstrip(), "```"])
+    return "\n".join([*lines, "```toml", models_section(tuned, profile).rstrip(), "```"])
 
 
 def _one(name: str, outcome: "Tuned") -> list[str]:
@@ -122,16 +122,24 @@ def _one(name: str, outcome: "Tuned") -> list[str]:
     ]
 
 
-def models_section(tuned: Mapping[str, "Tuned"]) -> str:
-    """Return the [models] section of a profile, as TOML."""
-    ratios = {n: r for n, t in tuned.items() if (r := t.settings.negatives_for(n)) is not None}
+def models_section(tuned: Mapping[str, "Tuned"], profile: "Profile") -> str:
+    """Return the [models] section of a profile, as TOML.
+
+    A model whose search found nothing that may be called optimised keeps the settings that it had.
+    """
+    chosen = {n: t.settings if t.may_be_called_optimised else profile.models for n, t in tuned.items()}
+    ratios = {n: r for n, settings in chosen.items() if (r := settings.negatives_for(n)) is not None}
+    methods = {
+        n: t.calibration if t.may_be_called_optimised else profile.models.calibration_for(n)
+        for n, t in tuned.items()
+    }
+    methods = {n: method for n, method in methods.items() if method != "beta"}
     lines = ["[models]"]
     if ratios:
         lines.append(f"negatives_per_fraud = {_inline(ratios)}")
-    methods = {n: t.calibration for n, t in tuned.items() if t.calibration != "beta"}
     if methods:
         lines.append(f"calibration = {_inline(methods)}")
-    lines += [f"{n} = {_inline(dict(getattr(t.settings, n)))}" for n, t in tuned.items()]
+    lines += [f"{n} = {_inline(dict(getattr(settings, n)))}" for n, settings in chosen.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -107,12 +107,13 @@ def test_optimised_is_claimed_only_where_the_interval_excludes_zero_and_the_held
 
 
 def test_the_section_that_is_written_is_read_back_as_the_settings_found() -> None:
-    found = {"random_forest": outcome((0, 0, 0), (0, 0, 0), negatives_per_fraud={"random_forest": 20})}
+    settings = {"random_forest": 20}
+    found = {"random_forest": outcome((0.2, 0.1, 0.3), (0.1, 0, 0.2), negatives_per_fraud=settings)}
     import tomllib
     from importlib.resources import files
 
     text = (files("fraud.data") / "profiles" / "handbook.toml").read_text(encoding="utf-8")
-    written = with_models(text, models_section(found))
+    written = with_models(text, models_section(found, load_profile("handbook")))
     profile = parse_profile(tomllib.loads(written), "test")
     assert profile.models.random_forest == {"max_features": 0.3}
     assert (
@@ -122,9 +123,19 @@ def test_the_section_that_is_written_is_read_back_as_the_settings_found() -> Non
     assert profile.models.calibration_for("random_forest") == "platt"
     before = load_profile("handbook")
     assert profile.features == before.features and profile.costs == before.costs
-    assert with_models(written, models_section(found)) == written
+    assert with_models(written, models_section(found, load_profile("handbook"))) == written
     with pytest.raises(ProfileError, match="models"):
-        with_models("name = 'x'\n", models_section(found))
+        with_models("name = 'x'\n", models_section(found, load_profile("handbook")))
+
+
+def test_a_search_that_found_nothing_leaves_the_settings_as_they_were() -> None:
+    before = load_profile("handbook").models
+    section = models_section({"random_forest": outcome((0, -1, 1), (0, 0, 0))}, load_profile("handbook"))
+    import tomllib
+
+    kept = tomllib.loads(section)["models"]
+    assert kept["random_forest"] == before.random_forest
+    assert kept["negatives_per_fraud"]["random_forest"] == before.negatives_for("random_forest")
 
 
 def test_defaults_are_those_of_the_libraries() -> None:
