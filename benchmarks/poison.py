@@ -65,8 +65,8 @@ def small_profile(n_transactions: int, days: int, test_days: int, trees: int, ro
         r"test_days = \d+": f"test_days = {test_days}",
         r"n_transactions = \d+": f"n_transactions = {n_transactions}",
         r"\ndays = \d+": f"\ndays = {days}",
-        r"random_forest = .*": f"random_forest = {{ n_estimators = {trees}, min_samples_leaf = 3 }}",
-        r"xgboost = .*": f"xgboost = {{ n_estimators = {rounds}, learning_rate = 0.1, max_depth = 5 }}",
+        r"\nrandom_forest = .*": f"\nrandom_forest = {{ n_estimators = {trees}, min_samples_leaf = 3 }}",
+        r"\nxgboost = .*": f"\nxgboost = {{ n_estimators = {rounds}, learning_rate = 0.1, max_depth = 5 }}",
     }
     for pattern, replacement in changes.items():
         text, n_changed = re.subn(pattern, replacement, text)

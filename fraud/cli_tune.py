@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraud.errors import FraudError, ProfileError
+from fraud.records import MODELS
 from fraud.settings import ROOT, Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def add_tune(commands: Any) -> None:
     tune.add_argument("--data", type=Path, help="CSV or Parquet table (default: the profile's simulator)")
     tune.add_argument("--trials", type=int, default=30, help="per model, resumed ones included (default: 30)")
     tune.add_argument("--folds", type=int, default=4, help="periods; the newest is held back (default: 4)")
+    tune.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     tune.add_argument("--seed", type=int, default=7)
     tune.add_argument(
         "--study", type=Path, default=ROOT / "build" / "tune.journal", help="file the search is resumed from"
@@ -40,15 +42,14 @@ def _tune(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.data.profile import load_profile
     from fraud.data.sources import load_transactions
     from fraud.models.tuning import tune
-    from fraud.records import MODELS
 
     profile = load_profile(options.profile)
     transactions, source = load_transactions(profile, options.data)
-    with tqdm(total=options.trials * len(MODELS), unit="trial", file=sys.stderr) as bar:
+    with tqdm(total=options.trials * len(options.models), unit="trial", file=sys.stderr) as bar:
 
         def on_trial(name: str, n_done: int) -> None:
             bar.set_description(name)
-            bar.n = MODELS.index(name) * options.trials + n_done
+            bar.n = options.models.index(name) * options.trials + n_done
             bar.refresh()
 
         tuned = tune(
@@ -59,6 +60,7 @@ def _tune(options: argparse.Namespace, settings: Settings) -> None:
             data_digest=str(source["sha256"]),
             n_folds=options.folds,
             seed=options.seed,
+            models=options.models,
             on_trial=on_trial,
         )
     print(report(tuned, profile))
@@ -127,12 +129,10 @@ def models_section(tuned: Mapping[str, "Tuned"], profile: "Profile") -> str:
 
     A model whose search found nothing that may be called optimised keeps the settings that it had.
     """
-    chosen = {n: t.settings if t.may_be_called_optimised else profile.models for n, t in tuned.items()}
+    sound = {n: t for n, t in tuned.items() if t.may_be_called_optimised}
+    chosen = {n: sound[n].settings if n in sound else profile.models for n in MODELS}
     ratios = {n: r for n, settings in chosen.items() if (r := settings.negatives_for(n)) is not None}
-    methods = {
-        n: t.calibration if t.may_be_called_optimised else profile.models.calibration_for(n)
-        for n, t in tuned.items()
-    }
+    methods = {n: sound[n].calibration if n in sound else profile.models.calibration_for(n) for n in MODELS}
     methods = {n: method for n, method in methods.items() if method != "beta"}
     lines = ["[models]"]
     if ratios:

@@ -23,8 +23,8 @@ def small_profile_text() -> str:
         r"n_transactions = \d+": "n_transactions = 40000",
         r"\ndays = \d+": "\ndays = 90",
         r"\nseed = \d+": "\nseed = 5",
-        r"random_forest = .*": "random_forest = { n_estimators = 30, min_samples_leaf = 3 }",
-        r"xgboost = .*": "xgboost = { n_estimators = 60, learning_rate = 0.1, max_depth = 4 }",
+        r"\nrandom_forest = .*": "\nrandom_forest = { n_estimators = 30, min_samples_leaf = 3 }",
+        r"\nxgboost = .*": "\nxgboost = { n_estimators = 60, learning_rate = 0.1, max_depth = 4 }",
     }
     for pattern, replacement in changes.items():
         text, n_changed = re.subn(pattern, replacement, text)

@@ -36,8 +36,10 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """What the libraries do when nobody says anything; spelled out because our own defaults are others."""
 METHODS: tuple[CalibrationMethod, ...] = ("beta", "platt", "prior")
-_FEW_ROWS = 100_000
-"""Below this many training rows the search may also fit on all honest rows, without undersampling."""
+_RATIOS = (20.0, 50.0, 120.0, 300.0, None)
+"""Honest rows kept per fraud; None keeps all."""
+_SPACE = 2
+"""Number of the search space: trials of another one are not gone on with."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Trials on another table, other features or other folds say nothing about this search.
     what = profile.model_dump_json(include={"columns", "fields", "features", "evaluation"})
-    key = hashlib.sha256(f"{what}{digest}{n_folds}{seed}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{what}{digest}{n_folds}{seed}{_SPACE}".encode()).hexdigest()[:12]
     path.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=f"{profile.name}-{name}-{key}",
@@ -159,11 +161,9 @@ def _search(
 ) -> None:
     import optuna
 
-    small = min(len(d.parts.train.labels) for d in data) <= _FEW_ROWS
-
     def objective(trial: "optuna.trial.Trial") -> float:
         own = not any(t.state.is_finished() for t in searched.trials)
-        settings = profile.models if own else suggest(trial, name, small)
+        settings = profile.models if own else suggest(trial, name)
         precisions = []
         for step, fold in enumerate(data):
             precisions.append(judge(name, fold, settings, seed, profile, cards=False).ap)
@@ -180,10 +180,9 @@ def _search(
         on_trial(name, number + 1)
 
 
-def suggest(trial: "optuna.trial.Trial", name: str, small: bool) -> ModelSettings:
-    """Return the settings of one model that a trial proposes; `small` tables may also be fitted whole."""
-    ratios: list[float | None] = [10.0, 20.0, 40.0, 80.0] + ([None] if small else [])
-    ratio = trial.suggest_categorical("negatives_per_fraud", ratios)
+def suggest(trial: "optuna.trial.Trial", name: str) -> ModelSettings:
+    """Return the settings of one model that a trial proposes."""
+    ratio = trial.suggest_categorical("negatives_per_fraud", _RATIOS)
     if name == "random_forest":
         parameters: dict[str, Any] = {
             "n_estimators": 200,

@@ -21,7 +21,7 @@ LIGHT = {
 
 @pytest.fixture
 def light(small_profile: Profile, monkeypatch: pytest.MonkeyPatch) -> Profile:
-    def suggest(trial, name, small):
+    def suggest(trial, name):
         leaf = trial.suggest_int("leaf", 1, 30)
         parameter = "min_samples_leaf" if name == "random_forest" else "min_child_weight"
         return ModelSettings.model_validate({name: LIGHT[name] | {parameter: leaf}})
@@ -77,7 +77,7 @@ def test_the_command_reports_both_models_and_writes_what_it_found(
 ) -> None:
     from fraud.cli import main
 
-    def suggest(trial, name, small):
+    def suggest(trial, name):
         return ModelSettings.model_validate(LIGHT)
 
     monkeypatch.setattr(tuning, "suggest", suggest)
@@ -116,10 +116,7 @@ def test_the_section_that_is_written_is_read_back_as_the_settings_found() -> Non
     written = with_models(text, models_section(found, load_profile("handbook")))
     profile = parse_profile(tomllib.loads(written), "test")
     assert profile.models.random_forest == {"max_features": 0.3}
-    assert (
-        profile.models.negatives_for("random_forest") == 20
-        and profile.models.negatives_for("xgboost") is None
-    )
+    assert profile.models.negatives_for("random_forest") == 20
     assert profile.models.calibration_for("random_forest") == "platt"
     before = load_profile("handbook")
     assert profile.features == before.features and profile.costs == before.costs
