@@ -1,20 +1,21 @@
 """The Review tab: maintainers log in and decide, one case after the other or several at once."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from fraud.errors import FraudError
-from fraud.records import MODELS, Finding, Prediction
+from fraud.records import Finding, Prediction
 from fraud.reviewing import ReviewCase
 from fraud.service import FraudService
+from fraud.serving.scorer import Explanation
 from fraud.ui import answers, evidence
 from fraud.ui.access import Login, ReviewAccess
 from fraud.ui.flagging import alert_html
 from fraud.ui.language import Localised
-from fraud.ui.plots import plot_data
+from fraud.ui.panels import AnswerPanel, PastPanel
 from fraud.ui.texts import error_text, text
 
 QUEUE = 50
@@ -39,9 +40,6 @@ class ReviewTab:
         self._access = access
         self._language = language
         self._deciding = threading.Lock()
-        profile = service.profile
-        timed = profile.columns.time is not None and profile.columns.amount is not None
-        self._has_past = profile.main_entity is not None and timed
         self._token, self._shown = gr.State(""), gr.Textbox(visible=False)
         self._draw(localised)
         self._wire()
@@ -114,20 +112,8 @@ class ReviewTab:
 
     def _draw_evidence(self) -> None:
         self._verdict = gr.HTML()
-        self._heads: dict[str, gr.HTML] = {}
-        self._plots: dict[str, gr.Plot] = {}
-        self._feet: dict[str, gr.HTML] = {}
-        with gr.Row(elem_classes=["answers"], equal_height=True):
-            for model in MODELS:
-                with gr.Column(elem_classes=["answer", "sheet"], min_width=260):
-                    self._heads[model] = gr.HTML()
-                    self._plots[model] = gr.Plot(show_label=False, container=False, elem_classes=["reasons"])
-                    self._feet[model] = gr.HTML()
-        with gr.Column(elem_classes=["past", "sheet"], visible=self._has_past):
-            self._past_head = gr.HTML()
-            self._past_plot = gr.Plot(
-                show_label=False, container=False, elem_classes=["timeline"], visible=False
-            )
+        self._answers = AnswerPanel()
+        self._past = PastPanel(self._service.profile)
 
     def _draw_bulk(self, localised: Localised) -> None:
         with (
@@ -167,8 +153,7 @@ class ReviewTab:
         return [
             self._token, self._shown, self._gate, self._password, self._bar, self._place, self._said,
             self._empty, self._case, self._word, self._note, self._facts, self._verdict,
-            *self._heads.values(), *self._plots.values(), *self._feet.values(), self._past_head,
-            self._past_plot, self._bulk, self._selected, self._bulk_note,
+            *self._answers.outputs, *self._past.outputs, self._bulk, self._selected, self._bulk_note,
         ]  # fmt: skip
 
     @property
@@ -287,43 +272,26 @@ class ReviewTab:
             self._facts: evidence.facts_html(profile, prediction.transaction, language),
             self._verdict: answers.verdict_html(prediction, language),
         }
-        for model in MODELS:
-            updates[self._heads[model]] = answers.answer_html(prediction.scores[model], language)
-        return updates | self._reasons(prediction, language) | self._past(prediction, language)
+        updates |= self._answers.show(profile, prediction, self._reasons(prediction), language)
+        return updates | self._past.show(profile, prediction.transaction, self._past_of(prediction), language)
 
-    def _reasons(self, prediction: Prediction, language: str) -> dict[Any, Any]:
-        profile, updates = self._service.profile, dict[Any, Any]()
+    def _reasons(self, prediction: Prediction) -> dict[str, Explanation] | None:
         try:
-            explanations = self._service.explain(prediction)
+            return self._service.explain(prediction)
         except FraudError:
-            missing = f'<p class="quiet">{text("review_no_reasons", language)}</p>'
-            updates.update({foot: missing for foot in self._feet.values()})
-            return updates | {plot: gr.update(visible=False) for plot in self._plots.values()}
-        for model in MODELS:
-            figure = plot_data(answers.answer_figure(profile, explanations[model], language))
-            updates[self._plots[model]] = gr.update(value=figure, visible=True)
-            updates[self._feet[model]] = answers.scale_html(profile, explanations[model], language)
-        return updates
+            return None
 
-    def _past(self, prediction: Prediction, language: str) -> dict[Any, Any]:
-        profile, main = self._service.profile, self._service.profile.main_entity
-        if not self._has_past or main is None:
-            return {}
+    def _past_of(self, prediction: Prediction) -> Sequence[Mapping[str, Any]]:
+        main = self._service.profile.main_entity
+        if prediction.history is not None or main is None:
+            return prediction.history or ()
         entity = prediction.transaction.get(main.column)
-        past: Sequence[Any] = prediction.history or ()
-        if prediction.history is None and entity:
-            past = self._service.past_of(str(entity))
-        marks = answers.past_marks(profile, past, prediction.transaction, language)
-        n_past = max(len(marks) - 1, 0)
-        plot = gr.update(visible=False)
-        if n_past:
-            plot = gr.update(value=plot_data(answers.past_figure(profile, marks, language)), visible=True)
-        return {self._past_head: answers.past_html(profile, entity, n_past, language), self._past_plot: plot}
+        return self._service.past_of(str(entity)) if entity else ()
 
     def _closed(self) -> dict[Any, Any]:
         """Return the updates that show the login again, and nothing of any case."""
         hidden = gr.update(visible=False)
-        blank = [self._place, self._word, self._facts, self._verdict, self._past_head]
+        blank = [self._place, self._word, self._facts, self._verdict]
         return {
             self._token: "",
             self._shown: "",
@@ -334,8 +302,9 @@ class ReviewTab:
             self._bulk: hidden,
             self._selected: gr.update(choices=[], value=[]),
             self._note: "",
-            **dict.fromkeys([*blank, *self._heads.values(), *self._feet.values()], ""),
-            **dict.fromkeys([*self._plots.values(), self._past_plot], gr.update(value=None, visible=False)),
+            **dict.fromkeys(blank, ""),
+            **self._answers.closed(),
+            **self._past.closed(),
         }
 
     def _alert(self, error: FraudError, language: str) -> str:

@@ -23,14 +23,14 @@ def typed(tab: ScoreTab, updates: dict[Any, Any]) -> list[Any]:
 def test_the_first_view_is_a_scored_fraud(tab: ScoreTab) -> None:
     updates = tab.first_view("en")
     assert updates[tab._prediction_id].startswith("p_")
-    assert all("probability" in updates[head] for head in tab._heads.values())
+    assert all("probability" in updates[head] for head in tab._answers.heads.values())
 
 
 @pytest.mark.parametrize("language", ["en", "pt-BR"])
 def test_what_an_example_fills_in_scores_the_same_when_typed(tab: ScoreTab, language: str) -> None:
     first = tab.show_example(1, language)
     second = tab._score_typed(language, *typed(tab, first))
-    assert [first[h] for h in tab._heads.values()] == [second[h] for h in tab._heads.values()]
+    assert [first[h] for h in tab._answers.heads.values()] == [second[h] for h in tab._answers.heads.values()]
 
 
 def test_a_broken_rule_is_said_and_changes_neither_form_nor_answers(tab: ScoreTab) -> None:
@@ -58,14 +58,14 @@ def test_choosing_a_card_fills_in_its_newest_values(tab: ScoreTab, service: Frau
     updates = tab._choose_entity("en", *values)
     shown = tab._form.read(typed(tab, updates))
     assert shown["card_id"] == card and shown["home_lat"] == newest["home_lat"]
-    assert "History of card" in updates[tab._past_head]
+    assert "History of card" in updates[tab._past.head]
 
 
 def test_an_unknown_card_keeps_what_was_typed(tab: ScoreTab) -> None:
     values = typed(tab, tab.first_view("en"))
     values[0] = "NOBODY"
     updates = tab._choose_entity("en", *values)
-    assert "No history is known of card NOBODY" in updates[tab._past_head]
+    assert "No history is known of card NOBODY" in updates[tab._past.head]
     assert tab._form.components[1] not in updates
 
 
