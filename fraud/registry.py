@@ -194,9 +194,10 @@ class ModelRegistry:
     def _commit(self, operations: Any, message: str) -> str:
         """Commit on the head, computing the change anew whenever somebody else was quicker."""
         for attempt in range(_ATTEMPTS):
-            parent = self._repository.head()
             try:
-                return self._repository.commit(list(operations(parent)), message, parent)
+                with self._repository.turn():
+                    parent = self._repository.head()
+                    return self._repository.commit(list(operations(parent)), message, parent)
             except StaleParent:
                 if attempt == _ATTEMPTS - 1:
                     raise

@@ -1,5 +1,6 @@
 """The dataset card: what the feedback dataset holds, for people and for `datasets.load_dataset`."""
 
+import re
 from typing import Final
 
 from fraud.feedback.events import COLUMNS, SCHEMA_VERSION
@@ -27,6 +28,15 @@ and what was shown with it, are removed, and the withdrawal stays in their place
 Flags are volunteered, so they over-represent mistakes: a metric on flags alone is biased. Every row was kept
 with the consent named in `consent_version`.
 """
+
+
+_VERSION = re.compile(rb"^- Schema version (\d{1,6});", re.MULTILINE)
+
+
+def schema_version_of(card: bytes) -> int | None:
+    """Return the schema version that a card says it describes; None if it says none."""
+    found = _VERSION.search(card)
+    return None if found is None else int(found[1])
 
 
 def dataset_card() -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from fraud.durable import exclusive
 from fraud.errors import FlagError, NotFound, RepositoryError, SettingsError, StaleParent, StorageError
-from fraud.feedback.card import CARD_PATH, dataset_card
+from fraud.feedback.card import CARD_PATH, dataset_card, schema_version_of
 from fraud.feedback.compaction import was_merged
-from fraud.feedback.events import COLUMNS
+from fraud.feedback.events import COLUMNS, SCHEMA_VERSION
 from fraud.feedback.outbox import Batch, Outbox
 from fraud.feedback.parsing import parse_row
 from fraud.feedback.withdrawal import is_flag_id, mentions, rewritten, tombstones, withdrawal_id
@@ -209,32 +209,47 @@ class FeedbackStore:
         `suspect`: an earlier drain may have committed it, and a compaction may have merged its shard since.
         """
         for attempt in range(_ATTEMPTS):
-            suspect = suspect or attempt > 0
             if attempt:
-                # Jitter, so that nodes that collided once do not collide for ever.
+                # Jitter, so that nodes on other machines that collided once do not collide for ever.
                 self._sleep(_FIRST_WAIT_S * 2**attempt * (0.5 + secrets.randbelow(1_000) / 1_000))
-            head = self._repository.head()
-            present = frozenset(self._repository.files(head)) if head else frozenset()
-            shard = self._shard(batch_id)
-            if head is not None and (
-                shard in present or (suspect and was_merged(self._repository, head, shard))
-            ):
-                # The crash, or a lost answer, came after the commit: written once is enough.
-                return self._outbox.committed(batch_id, head), head
-            batch = self._outbox.batch(batch_id)
-            if not batch.n_submissions:
-                self._outbox.committed(batch_id, None)
-                return 0, None
             try:
-                operations = _operations(batch, shard) + self._removals(batch, head)
-                revision = self._repository.commit(operations, _message(batch, self._node), head)
+                # Those on this disk queue: a retry that backs off loses to whoever does not have to.
+                with self._repository.turn():
+                    return self._place(batch_id, suspect=suspect or attempt > 0)
             except StaleParent:
                 continue
-            return self._outbox.committed(batch_id, revision), revision
         raise RepositoryError(
             f"The dataset repository moved on {_ATTEMPTS} times during one commit; drain again later.",
             code="contended",
         )
+
+    def _place(self, batch_id: str, suspect: bool) -> tuple[int, str | None]:
+        head = self._repository.head()
+        present = frozenset(self._repository.files(head)) if head else frozenset()
+        shard = self._shard(batch_id)
+        if head is not None and (shard in present or (suspect and was_merged(self._repository, head, shard))):
+            # The crash, or a lost answer, came after the commit: written once is enough.
+            return self._outbox.committed(batch_id, head), head
+        batch = self._outbox.batch(batch_id)
+        if not batch.n_submissions:
+            self._outbox.committed(batch_id, None)
+            return 0, None
+        operations = [Add(shard, batch.lines), *self._card(head, present), *self._removals(batch, head)]
+        revision = self._repository.commit(operations, _message(batch, self._node), head)
+        return self._outbox.committed(batch_id, revision), revision
+
+    def _card(self, head: str | None, present: frozenset[str]) -> list[Operation]:
+        """Return the card, which goes with every batch, unless a newer schema's is there.
+
+        An equal one is no change to any adapter, and an older or edited one, which could keep readers from
+        loading the new rows, is replaced in the commit that needs it. But a newer one belongs to newer rows
+        beside ours, with columns that our card does not declare, and it declares all of ours.
+        """
+        if head is not None and CARD_PATH in present:
+            known = schema_version_of(self._repository.read(CARD_PATH, head))
+            if known is not None and known > SCHEMA_VERSION:
+                return []
+        return [Add(CARD_PATH, dataset_card().encode())]
 
     def _removals(self, batch: Batch, head: str | None) -> list[Operation]:
         stones = tombstones(batch.lines)
@@ -243,12 +258,6 @@ class FeedbackStore:
     def _shard(self, batch_id: str) -> str:
         day = self._outbox.sealed_at(batch_id).strftime("%Y%m%d")
         return f"data/train-{day}-{self._node}-{batch_id.removeprefix('b_')}.jsonl"
-
-
-def _operations(batch: Batch, shard: str) -> list[Operation]:
-    # The card goes with every batch: an equal one is no change to any adapter, and an older or edited one,
-    # which could keep readers from loading the new rows, is replaced in the commit that needs it.
-    return [Add(shard, batch.lines), Add(CARD_PATH, dataset_card().encode())]
 
 
 def _message(batch: Batch, node: str) -> str:
