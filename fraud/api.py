@@ -147,12 +147,20 @@ class WithdrawalRequest(BaseModel):
 
 
 class ReceiptAnswer(BaseModel):
-    """Where a flag is now: saved, then committed at a dataset revision, or withdrawn since."""
+    """Where a flag is now: saved, then committed at a dataset revision, or withdrawn since.
+
+    The last three are told once it is committed, by GET alone.
+    """
 
     receipt_id: str
     state: Literal["saved", "committed", "withdrawn"]
     saved_at: datetime
     revision: str | None
+    reviewed: Literal["accept", "reject", "unsure"] | None = Field(
+        default=None, description="What a maintainer found."
+    )
+    used_in: str | None = Field(default=None, description="The first model version that was trained on it.")
+    not_used_because: str | None = Field(default=None, description="Why no version was, in plain words.")
 
 
 def build_api(service: FraudService, lifespan: Lifespan, is_alive: Callable[[], bool]) -> FastAPI:
@@ -230,7 +238,12 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
     @app.get("/v1/flags/{receipt_id}")
     def receipt(receipt_id: str) -> ReceiptAnswer:
         """Return where a flag is now."""
-        return _receipt_answer(service.receipt(receipt_id))
+        found = service.whereabouts(receipt_id)
+        answer = _receipt_answer(found.receipt)
+        answer.reviewed = None if found.reviewed is None else found.reviewed.value
+        answer.used_in = found.used_in
+        answer.not_used_because = None if found.unused is None else str(found.unused)
+        return answer
 
 
 def _add_operations(app: FastAPI, service: FraudService, is_alive: Callable[[], bool]) -> None:

@@ -83,6 +83,10 @@ class ModelRegistry:
         """Return the files of a version; NotFound if it was never recorded."""
         return self._repository.snapshot(self._revision(version))
 
+    def read(self, revision: str, path: str) -> bytes:
+        """Return one file of a recorded version, without the rest of it."""
+        return self._repository.read(path, revision)
+
     def versions(self) -> tuple[RegisteredVersion, ...]:
         """Return all versions, newest first."""
         aliases = self.aliases()

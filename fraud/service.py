@@ -38,6 +38,7 @@ from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
 from fraud.serving.scorer import Explanation, Scorer
+from fraud.tracing import FlagTracer, Whereabouts
 
 _log = logging.getLogger(__name__)
 CONSENT_VERSION = "2026-11-1"
@@ -55,6 +56,7 @@ class FraudService:
     pseudonym_key : secret that turns a session into a pseudonym
     limiter : how many answers a person and an address may give; None for any number
     audit : draws the predictions that are asked about by lot; None draws none
+    trace_seconds : how old what is told of a flag's whereabouts may be
     clock : returns the present, aware, in UTC
     """
 
@@ -67,6 +69,7 @@ class FraudService:
         pseudonym_key: bytes,
         limiter: FlagLimiter | None = None,
         audit: AuditSampler | None = None,
+        trace_seconds: float = 2.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._champion = champion
@@ -79,6 +82,7 @@ class FraudService:
         self._recent = RecentPredictions()
         self._commit_problem: str | None = None
         self._reviews = ReviewQueue(feedback, self._stake)
+        self._tracer = FlagTracer(feedback, champion.registry, trace_seconds)
 
     @property
     def _scorer(self) -> Scorer:
@@ -295,6 +299,10 @@ class FraudService:
     def receipt(self, receipt_id: str) -> Receipt:
         """Return where a submission is now; NotFound for an unknown receipt."""
         return self._feedback.receipt(receipt_id)
+
+    def whereabouts(self, receipt_id: str) -> Whereabouts:
+        """Return where a flag is now, up to the version that was trained on it; NotFound as `receipt`."""
+        return self._tracer.trace(self.receipt(receipt_id))
 
     def backlog(self) -> int:
         """Return the number of submissions that wait for their commit."""

@@ -67,6 +67,7 @@ def build_service(settings: Settings) -> FraudService:
         node=feedback.node,
         pseudonym_key=key,
         limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
+        trace_seconds=settings.models.refresh_seconds,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
     )
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 SHARDS: Final = "data/train-*.jsonl"
@@ -20,6 +20,11 @@ _PREDICTION = re.compile(rb'"prediction_id"\s*:\s*"([^"\\]*)"')
 def shards(snapshot: Path) -> list[Path]:
     """Return the shards below a snapshot, in the order in which they are read."""
     return sorted(snapshot.glob(SHARDS))
+
+
+def is_shard(path: str) -> bool:
+    """Return whether a path of the repository is a shard's."""
+    return PurePosixPath(path).match(SHARDS) and path.count("/") == 1
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -15,6 +15,7 @@ from fraud.feedback.compaction import was_merged
 from fraud.feedback.events import COLUMNS, SCHEMA_VERSION
 from fraud.feedback.outbox import Batch, Outbox
 from fraud.feedback.parsing import parse_row
+from fraud.feedback.shards import is_shard
 from fraud.feedback.withdrawal import is_flag_id, mentions, rewritten, tombstones, withdrawal_id
 from fraud.records import Receipt
 from fraud.repositories.port import Add, Operation, VersionedRepository
@@ -133,6 +134,18 @@ class FeedbackStore:
         """Return the dataset's head and a directory with its files, or None before the first commit."""
         head = self._repository.head()
         return None if head is None else (head, self._repository.snapshot(head))
+
+    def head(self) -> str | None:
+        """Return the dataset's newest revision, or None before the first commit."""
+        return self._repository.head()
+
+    def shards_at(self, revision: str) -> tuple[str, ...]:
+        """Return the paths of the shards at a revision, sorted."""
+        return tuple(path for path in self._repository.files(revision) if is_shard(path))
+
+    def read(self, path: str, revision: str) -> bytes:
+        """Return one file of a revision, without a snapshot of the rest."""
+        return self._repository.read(path, revision)
 
     def waiting(self) -> Iterator[bytes]:
         """Yield the lines of each submission that is not committed yet, oldest first."""

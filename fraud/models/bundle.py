@@ -33,6 +33,7 @@ PROFILE_FILE = "serving/profile.json"
 FEATURES_FILE = "serving/features.json"
 HISTORY_FILE = "serving/history.parquet"
 EXAMPLES_FILE = "serving/examples.json"
+USES_FILE = "resultados/feedback_usado.parquet"
 PREDICTIONS_FILE = "resultados/predicoes_teste.parquet"
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "joblib", "numba", "pyarrow")
 

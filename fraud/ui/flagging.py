@@ -10,7 +10,9 @@ import gradio as gr
 from fraud.errors import FraudError, NotFound
 from fraud.records import Decision, Label, Prediction, Receipt, Verdict
 from fraud.service import FraudService
+from fraud.tracing import Whereabouts
 from fraud.ui.language import Localised
+from fraud.ui.receipts import receipt_html
 from fraud.ui.texts import error_text, text
 from fraud.ui.withdrawing import WithdrawSection
 
@@ -253,23 +255,23 @@ class FlagSection:
             self._audit: gr.update(visible=False),
             self._buttons: gr.update(visible=False),
             self._details: gr.update(visible=False),
-            self.status: receipt_html(receipt, language),
+            self.status: receipt_html(Whereabouts(receipt), language),
             self._timer: gr.Timer(active=not receipt.committed),
             **self._withdraw.offer(),
         }
 
     def _poll(self, language: str, receipt_id: str) -> dict[Any, Any]:
         try:
-            receipt = self._service.receipt(receipt_id)
+            found = self._service.whereabouts(receipt_id)
         except NotFound as error:
             return {self.status: self._alert(error, language), self._timer: gr.Timer(active=False)}
         except FraudError:
             return {self._timer: gr.Timer(active=True)}  # the flag is safe; only its state is unreadable now
-        if receipt.withdrawn:  # the section below says so
+        if found.receipt.withdrawn:  # the section below says so
             return {self.status: "", self._timer: gr.Timer(active=False)}
-        if not receipt.committed:
+        if not found.receipt.committed:
             return {self._timer: gr.Timer(active=True)}
-        return {self.status: receipt_html(receipt, language), self._timer: gr.Timer(active=False)}
+        return {self.status: receipt_html(found, language), self._timer: gr.Timer(active=False)}
 
     def _alert(self, error: FraudError, language: str) -> str:
         return alert_html(error_text(error, self._service.profile, language))
@@ -283,14 +285,3 @@ def alert_html(*sentences: str) -> str:
     """Return sentences that screen readers announce at once."""
     body = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
     return f'<div class="alert" role="alert">{body}</div>'
-
-
-def receipt_html(receipt: Receipt, language: str) -> str:
-    """Return where an answer is: on disk, or in a revision of the dataset."""
-    saved = text("saved", language, receipt=f"<code>{html.escape(receipt.receipt_id)}</code>")
-    if receipt.revision is None:
-        then = f'<p class="quiet">{text("saved_waiting", language)}</p>'
-    else:
-        short = f'<code title="{html.escape(receipt.revision)}">{html.escape(receipt.revision[:12])}</code>'
-        then = f'<p class="committed">{text("saved_committed", language, revision=short)}</p>'
-    return f'<div class="receipt" role="status"><p><b>{saved}</b></p>{then}</div>'

@@ -6,6 +6,7 @@ from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.ui.formats import exact, pretty
 from fraud.ui.texts_review import REVIEW_TEXTS
+from fraud.ui.texts_tracing import TRACING_TEXTS
 
 LANGUAGES = ("en", "pt-BR")
 LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "pt-BR": "Português"}
@@ -304,6 +305,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **REVIEW_TEXTS,
+    **TRACING_TEXTS,
 }
 
 

@@ -102,7 +102,10 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "withdraw_yes": ("Yes, withdraw", "Sim, retirar"),
     "withdraw_no": ("Keep it", "Manter"),
-    "withdraw_earlier": ("Withdraw an earlier answer", "Retirar uma resposta anterior"),
+    "withdraw_earlier": (
+        "An earlier answer: where it is, or take it back",
+        "Uma resposta anterior: onde está, ou retirá-la",
+    ),
     "withdraw_receipt": ("Its receipt", "O recibo dela"),
     "withdraw_receipt_help": ("It begins with f_.", "Começa com f_."),
     "withdraw_send": ("Withdraw it", "Retirar"),

@@ -8,6 +8,7 @@ import gradio as gr
 from fraud.errors import FraudError, NotFound
 from fraud.service import FraudService
 from fraud.ui.language import Localised, Words
+from fraud.ui.receipts import receipt_html
 from fraud.ui.texts import error_text, text
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -64,13 +65,17 @@ class WithdrawSection:
                 elem_id="withdraw-receipt",
                 elem_classes=["field"],
             )
-            self._send = make(
-                gr.Button,
-                lambda language: {"value": text("withdraw_send", language)},
-                size="sm",
-                elem_id="withdraw-send",
-                elem_classes=["narrow"],
-            )
+            with gr.Row(elem_classes=["chips", "picks"]):
+                self._trace = make(
+                    gr.Button, _worded("trace_send"), size="sm", elem_id="trace-send", elem_classes=["narrow"]
+                )
+                self._send = make(
+                    gr.Button,
+                    _worded("withdraw_send"),
+                    size="sm",
+                    elem_id="withdraw-send",
+                    elem_classes=["narrow"],
+                )
             self._earlier_said = gr.HTML(elem_id="withdrawn-earlier")
 
     @property
@@ -102,7 +107,8 @@ class WithdrawSection:
         self._yes.click(self._withdraw, [language, receipt_id], outputs, **_QUIET)
         earlier = [language, self._earlier]
         self._send.click(self._withdraw_earlier, earlier, outputs, **_QUIET)
-        self._earlier.submit(self._withdraw_earlier, earlier, outputs, **_QUIET)
+        for trigger in (self._trace.click, self._earlier.submit):
+            trigger(self._trace_earlier, earlier, outputs, **_QUIET)
 
     def _make_sure(self) -> dict[Any, Any]:
         return {self._ask: gr.update(visible=False), self._sure: gr.update(visible=True)}
@@ -121,6 +127,13 @@ class WithdrawSection:
         except FraudError as error:
             return {self._earlier_said: self._alert(error, language)}
         return {self._earlier_said: withdrawn_html(receipt_id, language), self._earlier: ""}
+
+    def _trace_earlier(self, language: str, typed: str) -> dict[Any, Any]:
+        try:
+            found = self._service.whereabouts((typed or "").strip()[:200])
+        except FraudError as error:
+            return {self._earlier_said: self._alert(error, language)}
+        return {self._earlier_said: receipt_html(found, language)}
 
     def _alert(self, error: FraudError, language: str) -> str:
         if isinstance(error, NotFound):

@@ -187,6 +187,17 @@ def test_a_receipt_can_be_withdrawn_now_or_later(section: WithdrawSection, servi
     assert not service.review_queue() and service.receipt(now).withdrawn
 
 
+def test_a_receipt_tells_where_its_answer_is(section: WithdrawSection, service: FraudService) -> None:
+    flag_id = flag(service)
+    assert "joins the feedback dataset" in section._trace_earlier("en", f" {flag_id} ")[section._earlier_said]
+    service.drain()
+    said = section._trace_earlier("pt-BR", flag_id)[section._earlier_said]
+    assert "nenhuma versão foi treinada" in said and flag_id in said
+    service.withdraw(flag_id)
+    assert "Withdrawn" in section._trace_earlier("en", flag_id)[section._earlier_said]
+    assert "No answer" in section._trace_earlier("en", "<b>")[section._earlier_said]
+
+
 @pytest.mark.parametrize("typed", ["", "f_nothing", "<b>", None])
 def test_an_unknown_receipt_is_said_so(section: WithdrawSection, typed: Any) -> None:
     said = section._withdraw_earlier("en", typed)[section._earlier_said]
