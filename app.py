@@ -31,7 +31,7 @@ def create_app(service: FraudService, settings: Settings) -> FastAPI:
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive)
-    blocks = build_blocks(service, settings.review.password)
+    blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 
 

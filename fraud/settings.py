@@ -1,5 +1,6 @@
 """All configuration, typed and frozen. The only reader of the environment."""
 
+import logging
 import os
 import re
 import socket
@@ -13,7 +14,10 @@ from fraud.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_SIGN_IN = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 _SHORTEST_PASSWORD = 12
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,14 @@ class HubSettings:
 
 @dataclass(frozen=True)
 class ReviewSettings:
-    """Who may decide about flags on the page: whoever knows the password; without one, nobody."""
+    """Who may decide about flags on the page: whoever knows the password, and the reviewers; or nobody.
+
+    `reviewers` are names of users and organisations on the Hub, who sign in there; empty wherever they
+    cannot.
+    """
 
     password: str | None = field(default=None, repr=False)
+    reviewers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
     Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
     FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
-    tab to maintainers). On a Space (SPACE_ID is set) the host defaults
-    to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests
-    and commits.
+    tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
+    in). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub its interval
+    defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -122,7 +131,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 30.0 if hub.models else 2.0, 0.05, 86_400),
         ),
         hub=hub,
-        review=ReviewSettings(password=_password(env)),
+        review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
     )
 
 
@@ -135,6 +144,29 @@ def _password(env: Mapping[str, str]) -> str | None:
             field="FRAUD_REVIEW_PASSWORD",
         )
     return raw
+
+
+def _reviewers(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return who may sign in to review; nobody where a sign-in could be forged or would be made up."""
+    names = tuple(name.strip() for name in (env.get("FRAUD_REVIEWERS") or "").split(",") if name.strip())
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise SettingsError(
+            "FRAUD_REVIEWERS must be names of users or organisations on the Hub, separated by commas.",
+            code="settings",
+            field="FRAUD_REVIEWERS",
+        )
+    # Without the client's secret Gradio signs its session cookie with a public constant, and off a Space it
+    # logs everybody in as whoever started it.
+    missing = [name for name in _SIGN_IN if not env.get(name)]
+    if env.get("SYSTEM") != "spaces":
+        missing.insert(0, "SYSTEM=spaces")
+    if names and missing:
+        _log.warning(
+            "FRAUD_REVIEWERS has no effect and nobody can sign in to review, because %s is not set: "
+            "that takes a Space with hf_oauth: true.",
+            missing[0],
+        )
+    return () if missing else names
 
 
 def _hub(env: Mapping[str, str]) -> HubSettings:

@@ -22,6 +22,9 @@ QUEUE = 50
 _BULK = 20
 _ANONYMOUS = "maintainer"
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Back to this tab, on the same origin: the Hub answers to the page that asked.
+_SIGN_IN = "/login/huggingface?_target_url=%2F%3Ftab%3Dreview"
+_SIGN_OUT = "/logout?_target_url=%2F%3Ftab%3Dreview"
 _TO_WORD = "() => document.getElementById('review-word')?.scrollIntoView({block: 'nearest'})"
 
 
@@ -29,8 +32,9 @@ class ReviewTab:
     """Draws itself inside the current Blocks context and wires its events.
 
     The login is a token in a `gr.State`, which stays on the server: what a client sends in its place is
-    dropped. A decision also names the case that was on the screen, so that a second click on a slow page
-    cannot decide a case that nobody saw.
+    dropped. Who signed in on the Hub is read from the signed session cookie of each request instead. A
+    decision also names the case that was on the screen, so that a second click on a slow page cannot decide a
+    case that nobody saw.
     """
 
     def __init__(
@@ -47,18 +51,24 @@ class ReviewTab:
     # What is on the page
 
     def _draw(self, localised: Localised) -> None:
-        key = "review_lead" if self._access.possible else "review_unset"
+        open_to_some = self._access.possible or self._access.by_account
+        key = "review_lead" if open_to_some else "review_unset"
         localised.make(
             gr.HTML,
             lambda chosen: {
                 "value": f'<h2>{text("review_title", chosen)}</h2><p class="quiet">{text(key, chosen)}</p>'
             },
         )
-        with gr.Column(elem_classes=["sheet", "login"], visible=self._access.possible) as self._gate:
-            self._draw_login(localised)
+        with gr.Column(elem_classes=["sheet", "login"], visible=open_to_some) as self._gate:
+            self._draw_sign_in(localised)
+            with gr.Column(visible=self._access.possible):
+                self._draw_login(localised)
         with gr.Row(elem_classes=["review-bar"], visible=False) as self._bar:
             self._place = gr.HTML(elem_id="review-place")
             self._log_out = _button(localised, "review_log_out", size="sm", scale=0, min_width=100)
+            self._sign_out = _button(
+                localised, "review_log_out", size="sm", scale=0, min_width=100, link=_SIGN_OUT, visible=False
+            )
         self._said = gr.HTML(elem_id="review-said")
         self._empty = gr.HTML(visible=False, elem_id="review-empty")
         with gr.Row(visible=False, elem_classes=["workbench"], elem_id="review-case") as self._case:
@@ -69,6 +79,20 @@ class ReviewTab:
             with gr.Column(elem_classes=["results"], min_width=280):
                 self._draw_evidence()
         self._draw_bulk(localised)
+
+    def _draw_sign_in(self, localised: Localised) -> None:
+        """Draw the links to the Hub and back; without reviewers there is nothing behind them."""
+        possible = self._access.by_account
+        if possible:
+            # Its presence is how Gradio is told to serve the sign-in; what it says cannot be translated.
+            gr.LoginButton(visible=False)
+        self._sign_in = _button(
+            localised, "review_sign_in", variant="primary", link=_SIGN_IN, visible=possible,
+            elem_id="review-sign-in",
+        )  # fmt: skip
+        self._sign_in_other = _button(
+            localised, "review_sign_in_other", link=_SIGN_OUT, visible=False, elem_id="review-sign-in-other"
+        )
 
     def _draw_login(self, localised: Localised) -> None:
         self._name = localised.make(
@@ -151,7 +175,8 @@ class ReviewTab:
     def outputs(self) -> list[Any]:
         """Every component that the handlers may change."""
         return [
-            self._token, self._shown, self._gate, self._password, self._bar, self._place, self._said,
+            self._token, self._shown, self._gate, self._sign_in, self._sign_in_other, self._log_out,
+            self._sign_out, self._password, self._bar, self._place, self._said,
             self._empty, self._case, self._word, self._note, self._facts, self._verdict,
             *self._answers.outputs, *self._past.outputs, self._bulk, self._selected, self._bulk_note,
         ]  # fmt: skip
@@ -176,12 +201,25 @@ class ReviewTab:
             given = [chosen, self._token, self._selected, self._bulk_note]
             button.click(self._decider(finding.value, bulk=True), given, outputs, **_QUIET)
 
-    def in_language(self, language: str, token: str) -> dict[Any, Any]:
+    def in_language(self, language: str, account: gr.OAuthProfile | None, token: str) -> dict[Any, Any]:
         """Return the updates that say the tab's present state in another language."""
         try:
-            return self._present(self._access.login_of(token), language) | {self._said: ""}
+            return self._present(self._access.login_of(token, account), language) | {self._said: ""}
         except FraudError:
-            return {self._said: ""}
+            return self.first_view(language, account) | {self._said: ""}
+
+    def first_view(self, language: str, account: gr.OAuthProfile | None) -> dict[Any, Any]:
+        """Return the updates for who comes back from the Hub: the queue, or why it stays closed."""
+        if account is None or not self._access.by_account:
+            return {}
+        try:
+            return self._present(self._access.login_of("", account), language)
+        except FraudError as error:
+            return {
+                self._said: self._alert(error, language),
+                self._sign_in: gr.update(visible=False),
+                self._sign_in_other: gr.update(visible=True),
+            }
 
     def _enter(self, language: str, name: str, password: str, request: gr.Request) -> dict[Any, Any]:
         address = request.client.host if request.client else ""
@@ -197,9 +235,11 @@ class ReviewTab:
         return self._closed() | {self._said: ""}
 
     def _decider(self, finding: str, *, bulk: bool = False) -> Callable[..., dict[Any, Any]]:
-        def decide(language: str, token: str, chosen: object, note: str) -> dict[Any, Any]:
+        def decide(
+            language: str, token: str, chosen: object, note: str, account: gr.OAuthProfile | None = None
+        ) -> dict[Any, Any]:
             try:
-                login = self._access.login_of(token)
+                login = self._access.login_of(token, account)
             except FraudError as error:
                 return self._closed() | {self._said: self._alert(error, language)}
             flag_ids = [str(one) for one in chosen] if isinstance(chosen, list) else [str(chosen or "")]
@@ -248,6 +288,8 @@ class ReviewTab:
         updates: dict[Any, Any] = {
             self._gate: gr.update(visible=False),
             self._bar: gr.update(visible=True),
+            self._log_out: gr.update(visible=login.account is None),
+            self._sign_out: gr.update(visible=login.account is not None),
             self._place: evidence.place_html(len(cases), QUEUE, language) if cases else "",
             self._case: gr.update(visible=bool(cases)),
             self._empty: gr.update(

@@ -22,6 +22,8 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
         "Qualquer nome, sempre o mesmo; só um hash com chave dele é guardado.",
     ),
     "review_log_in": ("Log in", "Entrar"),
+    "review_sign_in": ("Sign in with Hugging Face", "Entrar com o Hugging Face"),
+    "review_sign_in_other": ("Sign out of this account", "Sair desta conta"),
     "review_log_out": ("Log out", "Sair"),
     "review_waiting": (
         "{n} cases wait, the most useful one first",
@@ -87,6 +89,12 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
     "error_locked_out": (
         "Too many wrong passwords came from here; wait {seconds} seconds and try again.",
         "Chegaram senhas erradas demais daqui; espere {seconds} segundos e tente de novo.",
+    ),
+    "error_not_a_reviewer": (
+        "You are signed in as {name}, who is not among the reviewers of this demo; ask its maintainers to "
+        "add you.",
+        "Você entrou como {name}, que não está entre os revisores desta demonstração; peça aos mantenedores "
+        "que incluam você.",
     ),
     "error_not_logged_in": (
         "Log in first; decisions are only taken from maintainers.",

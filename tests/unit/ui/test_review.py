@@ -142,7 +142,7 @@ def test_comments_notes_and_votes_are_escaped(tab: ReviewTab, service: FraudServ
         next(case for case in service.review_queue() if case.flag.flag_id == first), "pt-BR"
     )[tab._word]
     assert "<img" not in word and "<script>" not in word and word.count("&lt;img") == 2
-    assert "1 disseram fraude" in word and tab.in_language("pt-BR", token)[tab._said] == ""
+    assert "1 disseram fraude" in word and tab.in_language("pt-BR", None, token)[tab._said] == ""
 
 
 def test_a_case_of_a_retired_version_is_shown_without_reasons(
