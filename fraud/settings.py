@@ -67,6 +67,17 @@ class ReviewSettings:
 
 
 @dataclass(frozen=True)
+class WebhookSettings:
+    """Who is told of promotions and alerts, as written; fraud/webhooks reads it. Addresses may hold keys."""
+
+    directory: Path = ROOT / "feedback_store" / "webhooks"
+    endpoints: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    allow_private: str = ""
+    send_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -75,6 +86,7 @@ class Settings:
     models: ModelSettings = ModelSettings()
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -87,9 +99,11 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
     Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
     FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
-    tab to maintainers). On a Space (SPACE_ID is set) the host defaults
-    to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests
-    and commits.
+    tab to maintainers); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS
+    (secret; for such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE,
+    FRAUD_WEBHOOK_DIR, FRAUD_WEBHOOK_SECONDS (docs/webhooks.md). On a Space (SPACE_ID is set) the host
+    defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts
+    requests and commits.
 
     Raises
     ------
@@ -123,6 +137,20 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ),
         hub=hub,
         review=ReviewSettings(password=_password(env)),
+        webhooks=_webhooks(env),
+    )
+
+
+def _webhooks(env: Mapping[str, str]) -> WebhookSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    return WebhookSettings(
+        directory=Path(env.get("FRAUD_WEBHOOK_DIR") or feedback / "webhooks"),
+        endpoints=env.get("FRAUD_WEBHOOKS") or "",
+        secrets=tuple(
+            part.strip() for part in (env.get("FRAUD_WEBHOOK_SECRETS") or "").split(",") if part.strip()
+        ),
+        allow_private=env.get("FRAUD_WEBHOOK_ALLOW_PRIVATE") or "",
+        send_seconds=_number(env, "FRAUD_WEBHOOK_SECONDS", WebhookSettings.send_seconds, 0.05, 86_400),
     )
 
 
