@@ -116,11 +116,14 @@ def write_body(event_type: str, occurred_at: datetime, data: Mapping[str, object
     Raises
     ------
     WebhookRefused
-        It would be larger than a receiver takes.
+        It would be larger than a receiver takes, or holds what JSON does not, such as NaN.
     """
     stamp = occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     document = {"type": event_type, "timestamp": stamp, "data": dict(data)}
-    body = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    try:
+        body = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise _bad_body("data", f"is no JSON ({error})") from error
     if len(body) > LARGEST_BODY:
         raise _bad_body("data", f"makes a body larger than {LARGEST_BODY:,} bytes")
     return body

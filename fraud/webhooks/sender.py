@@ -86,6 +86,8 @@ class WebhookSender:
         )
         if not chosen or not self._outbox.used:
             return DrainReport()
+        if len(chosen) == 1:
+            return DrainReport(tuple(self._drain_one(chosen[0], due_by)))
         with ThreadPoolExecutor(min(self._max_concurrent, len(chosen)), "webhooks") as pool:
             parts = list(pool.map(lambda endpoint: self._drain_one(endpoint, due_by), chosen))
         return DrainReport(tuple(attempt for part in parts for attempt in part))

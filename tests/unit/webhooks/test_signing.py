@@ -169,6 +169,12 @@ def test_a_model_event_with_a_field_that_cannot_be_one_is_refused(change: dict[s
         model_change(read_body("msg_1", NOW, body.encode()))
 
 
+@pytest.mark.parametrize("value", [float("nan"), NOW, b"x"])
+def test_a_body_that_is_no_json_is_not_made(value: object) -> None:
+    with pytest.raises(WebhookRefused, match="no JSON"):
+        write_body("alert.firing", NOW, {"value": value})
+
+
 def test_a_body_that_no_receiver_takes_is_not_made() -> None:
     with pytest.raises(WebhookRefused, match="larger than"):
         write_body("gate.refused", NOW, {"why": "x" * LARGEST_BODY})
