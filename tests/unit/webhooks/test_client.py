@@ -118,6 +118,15 @@ def test_a_server_that_says_nothing_is_given_its_silence(receive) -> None:
     assert said.status is None and said.problem.startswith("no answer within")
 
 
+def test_a_silence_ends_with_the_time_for_everything(receive) -> None:
+    release = threading.Event()
+    client = WebhookClient(parse_policy("1"), Timeouts(silence_s=30, total_s=0.2))
+    # Left alone, the receiver would hang up, which is another answer.
+    said = post(receive(lambda handler: release.wait(5)).url(), client)
+    release.set()
+    assert said == Answer(None, "no answer within 0.2 seconds")
+
+
 def test_a_connection_that_is_reset_is_no_answer(receive) -> None:
     receiver = receive()
     receiver.reset_connections = 1
