@@ -16,7 +16,7 @@ from fraud.errors import FraudError
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
 from fraud.ui.blocks import build_blocks, mount_arguments
-from fraud.wiring import Heartbeat, build_service, start_heartbeat
+from fraud.wiring import Heartbeat, build_service, start_heartbeat, webhook_outbox, webhook_sender
 
 
 def create_app(service: FraudService, settings: Settings) -> FastAPI:
@@ -44,6 +44,9 @@ def main() -> None:
         settings = read_settings()
         service = build_service(settings)
         service.check()
+        webhook_sender(
+            settings, webhook_outbox(settings)
+        )  # an unusable setting ends the start, in one sentence
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
     app = create_app(service, settings)

@@ -13,6 +13,7 @@ from typing import Any
 
 from fraud.cli_feedback import add_feedback_commands
 from fraud.cli_trust import add_quarantine, trust_policy
+from fraud.cli_webhooks import add_webhook_commands
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands)
     add_feedback_commands(commands)
     _add_release_commands(commands)
+    add_webhook_commands(commands)
     return parser
 
 

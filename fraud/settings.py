@@ -76,6 +76,17 @@ class ReviewSettings:
 
 
 @dataclass(frozen=True)
+class WebhookSettings:
+    """Who is told of promotions and alerts, as written; fraud/webhooks reads it. Addresses may hold keys."""
+
+    directory: Path = ROOT / "feedback_store" / "webhooks"
+    endpoints: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    allow_private: str = ""
+    send_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -84,6 +95,7 @@ class Settings:
     models: ModelSettings = ModelSettings()
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -97,8 +109,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
     FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
     tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
-    in). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub its interval
-    defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
+    such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With
+    a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -132,6 +146,20 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ),
         hub=hub,
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
+        webhooks=_webhooks(env),
+    )
+
+
+def _webhooks(env: Mapping[str, str]) -> WebhookSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    return WebhookSettings(
+        directory=Path(env.get("FRAUD_WEBHOOK_DIR") or feedback / "webhooks"),
+        endpoints=env.get("FRAUD_WEBHOOKS") or "",
+        secrets=tuple(
+            part.strip() for part in (env.get("FRAUD_WEBHOOK_SECRETS") or "").split(",") if part.strip()
+        ),
+        allow_private=env.get("FRAUD_WEBHOOK_ALLOW_PRIVATE") or "",
+        send_seconds=_number(env, "FRAUD_WEBHOOK_SECONDS", WebhookSettings.send_seconds, 0.05, 86_400),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fraud.durable import sync_directory
@@ -20,6 +21,13 @@ from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
 from fraud.settings import FeedbackSettings, Settings
+from fraud.webhooks.addresses import parse_policy
+from fraud.webhooks.board import AcknowledgementBoard
+from fraud.webhooks.client import WebhookClient
+from fraud.webhooks.deliveries import WebhookOutbox
+from fraud.webhooks.endpoints import parse_endpoints
+from fraud.webhooks.received import ReceivedStore
+from fraud.webhooks.sender import WebhookSender
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +78,28 @@ def build_service(settings: Settings) -> FraudService:
         trace_seconds=settings.models.refresh_seconds,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
     )
+
+
+def webhook_outbox(settings: Settings) -> WebhookOutbox:
+    """Return the outbox of messages to the configured endpoints."""
+    webhooks = settings.webhooks
+    endpoints = parse_endpoints(webhooks.endpoints, webhooks.secrets)
+    return WebhookOutbox(webhooks.directory / "outbox.sqlite3", endpoints)
+
+
+def webhook_sender(settings: Settings, outbox: WebhookOutbox) -> WebhookSender:
+    """Return what sends the messages of an outbox."""
+    return WebhookSender(outbox, WebhookClient(parse_policy(settings.webhooks.allow_private)))
+
+
+def acknowledgement_board(settings: Settings) -> AcknowledgementBoard:
+    """Return the board of which node serves which version."""
+    return AcknowledgementBoard(settings.webhooks.directory / "board.sqlite3")
+
+
+def received_webhooks(settings: Settings) -> ReceivedStore:
+    """Return the memory of webhooks that this node received."""
+    return ReceivedStore(settings.webhooks.directory / "received.sqlite3")
 
 
 def _pseudonym_key(settings: FeedbackSettings) -> bytes:
@@ -137,8 +167,14 @@ class Heartbeat:
 
 
 def start_heartbeat(service: FraudService, settings: Settings) -> Heartbeat:
-    """Commit waiting flags and look for promotions, at the configured intervals."""
+    """Commit waiting flags, look for promotions and send webhooks, at the configured intervals."""
+    outbox = webhook_outbox(settings)
+    sender = webhook_sender(settings, outbox)
     heartbeat = Heartbeat()
     heartbeat.every(settings.feedback.commit_seconds, "commit-feedback", service.drain)
     heartbeat.every(settings.models.refresh_seconds, "refresh-model", service.refresh)
+    for endpoint in outbox.endpoints:
+        # Each on its own beat: one that is dead keeps none of the others waiting.
+        beat = partial(sender.drain, endpoints=(endpoint.name,))
+        heartbeat.every(settings.webhooks.send_seconds, f"webhooks-{endpoint.name}", beat)
     return heartbeat
