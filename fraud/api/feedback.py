@@ -1,0 +1,83 @@
+"""The routes of feedback: a word on a prediction, its receipt, and taking it back."""
+
+from datetime import datetime
+from typing import Literal
+
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from fraud.records import Receipt
+from fraud.service import CONSENT_VERSION, FraudService
+
+
+class FlagRequest(BaseModel):
+    """A person's word on one prediction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prediction_id: str = Field(max_length=64)
+    verdict: Literal["right", "wrong"]
+    label: Literal["fraud", "legitimate"] = Field(description="What the transaction was.")
+    comment: str = Field(default="", description="At most 2,000 characters.")
+    consent: bool = Field(description=f"Agreement to keep what wording {CONSENT_VERSION} names.")
+    reporter: str = Field(
+        default="",
+        max_length=200,
+        description="Anything that tells your users apart. Only a keyed hash of it is kept; without it, one "
+        "of the network address, so that all who share an address count as one person.",
+    )
+
+
+class WithdrawalRequest(BaseModel):
+    """Consent taken back for one flag."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    receipt_id: str = Field(max_length=64, description="The receipt that the flag was answered with.")
+
+
+class ReceiptAnswer(BaseModel):
+    """Where a flag is now: saved, then committed at a dataset revision, or withdrawn since."""
+
+    receipt_id: str
+    state: Literal["saved", "committed", "withdrawn"]
+    saved_at: datetime
+    revision: str | None
+
+
+def add_feedback(app: FastAPI, service: FraudService) -> None:
+    """Add the routes of feedback."""
+
+    @app.post("/v1/flags", status_code=201)
+    def flag(request: FlagRequest, http: Request) -> ReceiptAnswer:
+        """Keep a word on a prediction; answered once it survives a crash."""
+        address = http.client.host if http.client else ""
+        receipt = service.flag(
+            request.prediction_id,
+            request.verdict,
+            label=request.label,
+            comment=request.comment,
+            consent=request.consent,
+            session=request.reporter or address,
+            address=address,
+        )
+        return _receipt_answer(receipt)
+
+    @app.post("/v1/withdrawals", status_code=201)
+    def withdraw(request: WithdrawalRequest) -> ReceiptAnswer:
+        """Take back consent to keep a flag and what was shown with it; again gives the same receipt."""
+        return _receipt_answer(service.withdraw(request.receipt_id))
+
+    @app.get("/v1/flags/{receipt_id}")
+    def receipt(receipt_id: str) -> ReceiptAnswer:
+        """Return where a flag is now."""
+        return _receipt_answer(service.receipt(receipt_id))
+
+
+def _receipt_answer(receipt: Receipt) -> ReceiptAnswer:
+    return ReceiptAnswer(
+        receipt_id=receipt.receipt_id,
+        state="withdrawn" if receipt.withdrawn else "committed" if receipt.committed else "saved",
+        saved_at=receipt.saved_at,
+        revision=receipt.revision,
+    )
