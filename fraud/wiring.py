@@ -6,12 +6,14 @@ import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fraud.durable import sync_directory
 from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
-from fraud.feedback.limiter import FlagLimiter
+from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
+from fraud.observing import UNOBSERVED, Observer
 from fraud.registry import ModelRegistry
 from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
@@ -19,7 +21,7 @@ from fraud.repositories.port import VersionedRepository
 from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
-from fraud.settings import FeedbackSettings, Settings
+from fraud.settings import FeedbackSettings, ServerSettings, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +55,20 @@ def model_registry(settings: Settings) -> ModelRegistry:
     )
 
 
-def build_service(settings: Settings) -> FraudService:
+def server_options(server: ServerSettings) -> dict[str, Any]:
+    """Return where uvicorn listens and whom it believes about addresses: by its own default, this machine."""
+    return {"host": server.host, "port": server.port, "forwarded_allow_ips": list(server.trusted_proxies)}
+
+
+def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudService:
     """Return the service over the configured adapters. No I/O but reading or making the pseudonym key."""
     feedback = settings.feedback
     store = FeedbackStore(
-        feedback.directory / "outbox", dataset_repository(settings), feedback.node, feedback.max_backlog
+        feedback.directory / "outbox",
+        dataset_repository(settings),
+        feedback.node,
+        feedback.max_backlog,
+        observer=observer,
     )
     champion = Champion(model_registry(settings), settings.models.artifacts)
     key = _pseudonym_key(feedback)
@@ -67,6 +78,8 @@ def build_service(settings: Settings) -> FraudService:
         node=feedback.node,
         pseudonym_key=key,
         limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
+        lookups=LookupLimiter(feedback.lookup_limit, key),
+        observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
     )
 

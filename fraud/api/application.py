@@ -8,16 +8,25 @@ from fastapi_offline import FastAPIOffline
 
 from fraud.api.body_limit import MAX_BATCH_BYTES, MAX_BODY_BYTES, BodyLimit
 from fraud.api.feedback import add_feedback
+from fraud.api.metering import add_metrics
 from fraud.api.operations import add_operations
 from fraud.api.problems import add_problem_handlers
 from fraud.api.scoring import add_scoring
+from fraud.metrics import Metrics
 from fraud.service import FraudService
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def build_api(service: FraudService, lifespan: Lifespan, is_alive: Callable[[], bool]) -> FastAPI:
-    """Return the application with every route but the page."""
+def build_api(
+    service: FraudService,
+    lifespan: Lifespan,
+    is_alive: Callable[[], bool],
+    metrics: Metrics | None = None,
+) -> FastAPI:
+    """Return the application with every route but the page; `metrics` are those that the service tells."""
+    metrics = metrics or Metrics()
+    metrics.watch(service, is_alive)
     app: FastAPI = FastAPIOffline(  # serves the OpenAPI page's script itself: nothing loads from outside
         title="Fraud demo",
         summary="Random Forest and XGBoost, side by side on the same transaction.",
@@ -27,6 +36,7 @@ def build_api(service: FraudService, lifespan: Lifespan, is_alive: Callable[[], 
         redoc_url=None,
     )
     app.add_middleware(BodyLimit, limits={"/v1/score/batch": MAX_BATCH_BYTES, "/v1/": MAX_BODY_BYTES})
+    add_metrics(app, metrics)
     add_problem_handlers(app)
     add_scoring(app, service)
     add_feedback(app, service)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fraud.api.metering import ERROR_KEY
 from fraud.api.problems import problem
 
 MAX_BODY_BYTES = 1_000_000
@@ -31,6 +32,7 @@ class BodyLimit:
             size += len(chunk)
             if size > limit:
                 detail = f"The body is larger than {limit:,} bytes; send fewer or smaller transactions."
+                scope[ERROR_KEY] = "TooLarge"
                 await problem(413, detail, "too_large", [])(scope, receive, send)
                 return
         pending = [{"type": "http.request", "body": b"".join(chunks), "more_body": False}]

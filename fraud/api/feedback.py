@@ -1,13 +1,20 @@
 """The routes of feedback: a word on a prediction, its receipt, and taking it back."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from fraud.feedback.request_keys import request_key
 from fraud.records import Receipt
 from fraud.service import CONSENT_VERSION, FraudService
+
+_KEY_WORDS = (
+    "A new UUID for every new request: 8 to 128 letters, digits or any of ._~:+/=-. The same request with "
+    "the same key again, within 24 hours, is answered with the first receipt and keeps nothing twice; "
+    "another request with a used key is refused (422)."
+)
 
 
 class FlagRequest(BaseModel):
@@ -49,9 +56,14 @@ def add_feedback(app: FastAPI, service: FraudService) -> None:
     """Add the routes of feedback."""
 
     @app.post("/v1/flags", status_code=201)
-    def flag(request: FlagRequest, http: Request) -> ReceiptAnswer:
+    def flag(
+        request: FlagRequest,
+        http: Request,
+        idempotency_key: Annotated[str | None, Header(description=_KEY_WORDS)] = None,
+    ) -> ReceiptAnswer:
         """Keep a word on a prediction; answered once it survives a crash."""
-        address = http.client.host if http.client else ""
+        address = _address_of(http)
+        sent = request.model_dump_json().encode()
         receipt = service.flag(
             request.prediction_id,
             request.verdict,
@@ -60,18 +72,24 @@ def add_feedback(app: FastAPI, service: FraudService) -> None:
             consent=request.consent,
             session=request.reporter or address,
             address=address,
+            request_key=None if idempotency_key is None else request_key(idempotency_key, sent),
         )
         return _receipt_answer(receipt)
 
     @app.post("/v1/withdrawals", status_code=201)
-    def withdraw(request: WithdrawalRequest) -> ReceiptAnswer:
+    def withdraw(request: WithdrawalRequest, http: Request) -> ReceiptAnswer:
         """Take back consent to keep a flag and what was shown with it; again gives the same receipt."""
-        return _receipt_answer(service.withdraw(request.receipt_id))
+        return _receipt_answer(service.withdraw(request.receipt_id, _address_of(http)))
 
     @app.get("/v1/flags/{receipt_id}")
     def receipt(receipt_id: str) -> ReceiptAnswer:
         """Return where a flag is now."""
         return _receipt_answer(service.receipt(receipt_id))
+
+
+def _address_of(http: Request) -> str:
+    """Return the network address a request came from; only the server decides which proxy to believe."""
+    return http.client.host if http.client else ""
 
 
 def _receipt_answer(receipt: Receipt) -> ReceiptAnswer:

@@ -9,11 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from fraud.api.metering import ERROR_KEY
 from fraud.errors import (
     BundleRefused,
     FlagError,
     FraudError,
     NotFound,
+    OutboxFull,
     RateLimited,
     RepositoryError,
     StorageError,
@@ -31,6 +33,9 @@ _STATUS: tuple[tuple[type[FraudError], int], ...] = (
     (RepositoryError, 503),
     (BundleRefused, 503),
 )
+
+_FULL_S = 60
+"""When to ask again while the backlog is full: a few commits later."""
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -60,12 +65,19 @@ async def _on_fraud_error(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     parts = error.problems if isinstance(error, TransactionError) else ()
     problems = [{"field": p.field, "code": p.code, "detail": p.message} for p in parts or [error]]
-    headers = {"Retry-After": str(error.seconds)} if isinstance(error, RateLimited) else None
-    return problem(status, error.message, error.code, problems, headers)
+    request.scope[ERROR_KEY] = type(error).__name__
+    return problem(status, error.message, error.code, problems, _retry_after(error))
+
+
+def _retry_after(error: FraudError) -> dict[str, str] | None:
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(error.seconds)}
+    return {"Retry-After": str(_FULL_S)} if isinstance(error, OutboxFull) else None
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this type)
+    request.scope[ERROR_KEY] = "HTTPException"
     return problem(error.status_code, f"{error.detail}.", "http", [], error.headers)
 
 
@@ -79,5 +91,6 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
         }
         for e in error.errors()
     ]
+    request.scope[ERROR_KEY] = "RequestValidationError"
     first = problems[0]
     return problem(422, f"{first['field']}: {first['detail']}.", first["code"], problems)

@@ -5,43 +5,34 @@ One SQLite file, because it already solves torn writes, several processes and lo
 transaction -> *committed* with the revision of the batch, when its payload is dropped and its receipt stays.
 """
 
-import contextlib
 import hashlib
-import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fraud.durable import exclusive, sync_directory
-from fraud.errors import FlagError, NotFound, OutboxFull, StorageError
+from fraud.errors import FlagError, NotFound, OutboxFull
+from fraud.feedback import request_keys
+from fraud.feedback.outbox_file import OutboxFile
+from fraud.feedback.request_keys import RequestKey
 from fraud.ids import new_id
 from fraud.records import Receipt
 
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE submissions (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    receipt_id TEXT NOT NULL UNIQUE,
-    saved_ms INTEGER NOT NULL,
-    n_rows INTEGER NOT NULL,
-    checksum TEXT NOT NULL,
-    payload BLOB,
-    batch_id TEXT REFERENCES batches,
-    damaged INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE batches (
-    batch_id TEXT PRIMARY KEY,
-    sealed_ms INTEGER NOT NULL,
-    revision TEXT
-) STRICT, WITHOUT ROWID;
-CREATE INDEX uncommitted ON submissions (seq, batch_id, damaged) WHERE payload IS NOT NULL;
-CREATE INDEX by_batch ON submissions (batch_id, seq) WHERE payload IS NOT NULL;
-CREATE INDEX open_batches ON batches (batch_id) WHERE revision IS NULL;
-"""
+
+@dataclass(frozen=True, slots=True)
+class BacklogState:
+    """How many submissions wait to be committed, at how many no more are taken, and since when they wait."""
+
+    waiting: int
+    limit: int
+    oldest_at: datetime | None
+
+    @property
+    def full(self) -> bool:
+        """Whether the next submission is refused."""
+        return self.waiting >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +46,7 @@ class Batch:
     lines: bytes
 
 
-class Outbox:
+class Outbox(OutboxFile):
     """Keeps submissions from acknowledgment to commit, for any number of threads and processes.
 
     Parameters
@@ -69,29 +60,30 @@ class Outbox:
     """
 
     def __init__(self, path: Path, max_backlog: int, lock_timeout_s: float = 15.0) -> None:
-        self._path = path.absolute()
-        self._marker = path.absolute().with_suffix(".made")
+        super().__init__(path, lock_timeout_s)
         self._max_backlog = max_backlog
-        self._lock_timeout_s = lock_timeout_s
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._pid = 0
-        self._inode = 0
 
-    def append(self, receipt_id: str, lines: bytes, n_rows: int) -> Receipt:
+    def append(
+        self, receipt_id: str, lines: bytes, n_rows: int, request_key: RequestKey | None = None
+    ) -> Receipt:
         """Return only once the submission survives a crash; again with equal lines gives the same receipt.
+
+        With a request key that has been answered, return that answer and save nothing.
 
         Raises
         ------
         OutboxFull
             The backlog has reached its limit.
         FlagError
-            The receipt exists with other content.
+            The receipt exists with other content, or the key was used for another request.
         StorageError
             The disk is full, read-only, locked or damaged; nothing was acknowledged.
         """
         checksum = _checksum(receipt_id, lines)
         with self._transaction() as database:
+            answered = request_key and request_keys.find(database, request_key, _now_ms())
+            if answered:
+                return _receipt(database, answered)
             known = database.execute(
                 "SELECT checksum FROM submissions WHERE receipt_id = ?", (receipt_id,)
             ).fetchone()
@@ -108,8 +100,16 @@ class Outbox:
                     code="already_saved",
                     field="event_id",
                 )
+            if request_key is not None:
+                request_keys.remember(database, request_key, receipt_id, _now_ms())
             receipt = _receipt(database, receipt_id)
         return receipt
+
+    def answered(self, request_key: RequestKey) -> Receipt | None:
+        """Return what a request was answered with, None for a new one; FlagError if its key was another's."""
+        with self._reading() as database:
+            receipt_id = request_keys.find(database, request_key, _now_ms())
+            return None if receipt_id is None else _receipt(database, receipt_id)
 
     def withdraw(self, receipt_id: str, tombstone_id: str, lines: bytes) -> Receipt:
         """Save a tombstone and let go of the content that it is about; return the tombstone's receipt.
@@ -178,6 +178,16 @@ class Outbox:
         with self._reading() as database:
             return _backlog(database)
 
+    def state(self) -> BacklogState:
+        """Return how much waits, for how long, and how much may."""
+        with self._reading() as database:
+            oldest = database.execute(
+                "SELECT saved_ms FROM submissions WHERE payload IS NOT NULL ORDER BY seq LIMIT 1"
+            ).fetchone()
+            return BacklogState(
+                _backlog(database), self._max_backlog, None if oldest is None else _moment(oldest[0])
+            )
+
     def damaged(self) -> tuple[str, ...]:
         """Return the receipts of submissions whose bytes no longer match their checksum."""
         with self._reading() as database:
@@ -189,6 +199,7 @@ class Outbox:
     def seal(self, max_submissions: int, max_bytes: int) -> str | None:
         """Put the oldest pending submissions into a new batch; return its id, or None if there are none."""
         with self._transaction() as database:
+            request_keys.drop_old(database, _now_ms())
             chosen: list[int] = []
             size = 0
             for seq, length in database.execute(
@@ -260,20 +271,6 @@ class Outbox:
                 (batch_id,),
             ).rowcount
 
-    def check(self) -> None:
-        """Open the file and verify its structure; StorageError if it is damaged or cannot be used."""
-        with self._reading() as database:
-            problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if problem != "ok":
-                raise self._error(sqlite3.DatabaseError(problem))
-
-    def close(self) -> None:
-        """Close the file; the next call opens it again."""
-        with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
-            self._connection = None
-
     def _require_room(self, database: sqlite3.Connection) -> None:
         if _backlog(database) >= self._max_backlog:
             raise OutboxFull(
@@ -281,108 +278,6 @@ class Outbox:
                 code="outbox_full",
                 params={"limit": self._max_backlog},
             )
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._open()
-            except (sqlite3.Error, OSError) as error:
-                raise self._error(error) from error
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as database:
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                # COMMIT may have rolled back by itself, as it does when the disk is full.
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                raise
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._pid != os.getpid():
-            # SQLite forbids using, and even closing, a connection that came through a fork.
-            _ABANDONED.append(self._connection)
-            self._connection = None
-        if self._connection is None:
-            self._connection = self._connect()
-            self._pid, self._inode = os.getpid(), self._path.stat().st_ino
-        elif not self._path.exists() or self._path.stat().st_ino != self._inode:
-            # What is written to a deleted file is lost when it is closed.
-            raise StorageError(
-                f"{self._path} was removed while in use; restart to continue.", code="outbox_gone"
-            )
-        return self._connection
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._marker.exists() and not (self._path.exists() and self._path.stat().st_size):
-            raise StorageError(
-                f"{self._path} held submissions and is gone or empty; put it back from a copy, or remove"
-                f" {self._marker.name} to start anew without them.",
-                code="outbox_gone",
-            )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(
-            self._path, timeout=self._lock_timeout_s, isolation_level=None, check_same_thread=False
-        )
-        try:
-            for setting in (
-                "synchronous = FULL",
-                "fullfsync = ON",
-                "secure_delete = ON",
-                "foreign_keys = ON",
-            ):
-                database.execute(f"PRAGMA {setting}")
-            if not self._marker.exists():
-                # SQLite does not wait for its own lock while it switches to WAL.
-                with exclusive(self._path.with_suffix(".mutex"), self._lock_timeout_s):
-                    self._create(database)
-            if _version(database) != _FORMAT:
-                raise StorageError(
-                    f"{self._path} has format {_version(database)}; this version reads {_FORMAT}.",
-                    code="outbox_format",
-                )
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _create(self, database: sqlite3.Connection) -> None:
-        database.execute("PRAGMA journal_mode = WAL")
-        if _version(database) == 0:
-            database.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {_FORMAT};COMMIT;")
-        # From here on a missing or empty file is a loss, and not a first start.
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._marker.touch()
-        sync_directory(self._path.parent)
-
-    def _error(self, error: Exception) -> StorageError:
-        return StorageError(f"Nothing was saved: {_reason(error, self._path)}.", code="outbox_failed")
-
-
-_ABANDONED: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept so that they are never closed here."""
-
-
-def _reason(error: Exception, path: Path) -> str:
-    name = str(getattr(error, "sqlite_errorname", ""))
-    if name.startswith("SQLITE_FULL"):
-        return f"the disk of {path} is full"
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"another process has locked {path} for too long"
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return f"{path} cannot be written; check its folder and permissions"
-    if isinstance(error, OSError) or name.startswith("SQLITE_IOERR"):
-        return f"{path} cannot be used ({error})"
-    return f"{path} is damaged ({error}); move it aside together with its -wal file, and keep both"
-
-
-def _version(database: sqlite3.Connection) -> int:
-    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _backlog(database: sqlite3.Connection) -> int:
