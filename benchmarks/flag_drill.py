@@ -335,7 +335,7 @@ def report(plan: Plan, result: Result) -> None:
         "Hub requests failed": f"{result.hub_failed:,} ({result.hub_failed / result.hub_requests:.0%})",
         "Hub commit requests failed": f"{result.commits_failed:,} of {result.commits_asked:,}",
         "batches in the dataset": f"{result.batches:,}",
-        "flags sent again with their key, for want of an answer": f"{result.sent_again:,}",
+        "times a flag was sent again with its key, for want of an answer": f"{result.sent_again:,}",
         "flags given up for a new score: the restarted app knew neither key nor prediction": (
             f"{result.scored_anew:,}"
         ),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fraud import scratch
 from fraud.durable import sync_directory
 from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
@@ -149,8 +150,10 @@ class Heartbeat:
 
 
 def start_heartbeat(service: FraudService, settings: Settings) -> Heartbeat:
-    """Commit waiting flags and look for promotions, at the configured intervals."""
+    """Commit waiting flags, look for promotions and sweep temporary files, each at its interval."""
+    scratch.sweep()
     heartbeat = Heartbeat()
+    heartbeat.every(scratch.SWEEP_S, "sweep-files", scratch.sweep)
     heartbeat.every(settings.feedback.commit_seconds, "commit-feedback", service.drain)
     heartbeat.every(settings.models.refresh_seconds, "refresh-model", service.refresh)
     return heartbeat

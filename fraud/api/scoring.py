@@ -1,7 +1,6 @@
 """The routes that score: one transaction, a table, and what a client needs to know to ask."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from fraud import scratch
 from fraud.records import Prediction
 from fraud.service import FraudService
 from fraud.serving.scorer import Explanation
@@ -134,7 +134,7 @@ _CSV_BODY: dict[str, Any] = {
 
 
 def _score_batch(service: FraudService, body: bytes, suffix: str) -> BatchAnswer:
-    with tempfile.TemporaryDirectory(prefix="fraud-batch-") as directory:
+    with scratch.new_folder() as directory:
         path = Path(directory) / f"table{suffix}"  # the name that a message about the table shows
         path.write_bytes(body)
         result = service.score_file(path)

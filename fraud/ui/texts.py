@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.ui.formats import exact, pretty
+from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
 
 LANGUAGES = ("en", "pt-BR")
@@ -304,6 +305,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **REVIEW_TEXTS,
+    **OPERATIONS_TEXTS,
 }
 
 
