@@ -19,6 +19,7 @@ from fraud.errors import RepositoryError, StorageError
 from fraud.feedback.outbox import BacklogState
 from fraud.feedback.store import FeedbackStore
 from fraud.metrics import Metrics
+from fraud.records import Decision
 from fraud.repositories.local import LocalRepository
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
@@ -113,8 +114,6 @@ def test_predictions_count_by_model_and_decision_and_so_do_disagreements(client:
 
 
 def test_a_disagreement_is_counted(metrics: Metrics, client: TestClient) -> None:
-    from fraud.records import Decision
-
     metrics.predicted([("random_forest", Decision.APPROVE), ("xgboost", Decision.DECLINE)], agree=False)
     assert figure(client, "fraud_disagreements_total") == 1
 
