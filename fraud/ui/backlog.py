@@ -24,4 +24,5 @@ def backlog_html(service: FraudService, language: str) -> str:
     else:
         return ""
     words = text(key, language, n=number(state.waiting, language, 0), limit=number(state.limit, language, 0))
-    return f'<p class="noted" role="status">{words}</p>'
+    weight = "noted" if state.full else "quiet"
+    return f'<p class="{weight}" role="status">{words}</p>'
