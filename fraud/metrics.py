@@ -13,9 +13,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from fraud.errors import FraudError
-from fraud.observing import STAGES
 from fraud.records import Decision
 from fraud.service import FraudService
+from fraud.telemetry import STAGES
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -91,7 +91,7 @@ class Metrics:
             "fraud_worker_queue_length", "Requests that wait for a worker thread.", registry=registry
         )
 
-    # Of the work: `fraud.observing.Observer`
+    # Of the work: `fraud.telemetry.Observer`
 
     def took(self, stage: str, seconds: float, model: str = "") -> None:
         """Note how long a stage took."""

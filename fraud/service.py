@@ -23,7 +23,6 @@ from fraud.feedback.withdrawal import withdrawal_id
 from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
 from fraud.models.examples import to_record
-from fraud.observing import UNOBSERVED, Observer, Stopwatch
 from fraud.recent import RecentPredictions
 from fraud.records import (
     MODELS,
@@ -39,6 +38,7 @@ from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
 from fraud.serving.scorer import Explanation, Scorer
+from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 
 _log = logging.getLogger(__name__)
 CONSENT_VERSION = "2026-11-1"

@@ -14,7 +14,6 @@ from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
-from fraud.observing import UNOBSERVED, Observer
 from fraud.registry import ModelRegistry
 from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
@@ -23,6 +22,7 @@ from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
 from fraud.settings import FeedbackSettings, ServerSettings, Settings
+from fraud.telemetry import UNOBSERVED, Observer
 
 _log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from fraud.feedback.outbox import BacklogState, Batch, Outbox
 from fraud.feedback.parsing import parse_row
 from fraud.feedback.request_keys import RequestKey
 from fraud.feedback.withdrawal import is_flag_id, mentions, rewritten, tombstones, withdrawal_id
-from fraud.observing import UNOBSERVED, Observer, Stopwatch
 from fraud.records import Receipt
 from fraud.repositories.port import Add, Operation, VersionedRepository
+from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 
 MAX_SUBMISSIONS_PER_BATCH = 1_000
 MAX_BYTES_PER_BATCH = 8 << 20

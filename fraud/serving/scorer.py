@@ -12,8 +12,8 @@ from fraud.data.validate import transactions_from_records
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import Bundle
-from fraud.observing import Stopwatch
 from fraud.records import ModelVersion, Reason, Score
+from fraud.telemetry import Stopwatch
 
 
 @dataclass(frozen=True, slots=True)

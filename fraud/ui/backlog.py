@@ -1,8 +1,8 @@
 """What the page says of answers that wait: nothing, as long as they join the dataset as they should."""
 
 from fraud.errors import FraudError
+from fraud.formats import number
 from fraud.service import FraudService
-from fraud.ui.formats import number
 from fraud.ui.texts import text
 
 NEAR = 0.8
