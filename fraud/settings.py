@@ -1,5 +1,6 @@
 """All configuration, typed and frozen. The only reader of the environment."""
 
+import ipaddress
 import logging
 import os
 import re
@@ -26,6 +27,8 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 7860
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For is believed; from anybody else it is ignored."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class FeedbackSettings:
     pseudonym_key: str | None = field(default=None, repr=False)
     reporter_limit: str = "60/minute; 1000/day"
     address_limit: str = "600/minute; 20000/day"
+    lookup_limit: str = "10/minute; 200/day"
     audit_share: float = 0.05
     quarantine_days: float | None = 0.0
     """Age from which a flag is used without a review; None for the profile's label delay."""
@@ -104,7 +108,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
     FRAUD_REFRESH_SECONDS; FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute; 1000/day" or
-    "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
+    "off"), FRAUD_LOOKUP_LIMIT (of receipts asked for by an address that this server did not give),
+    FRAUD_TRUSTED_PROXIES (addresses and networks, by commas, whose X-Forwarded-For is believed; default
+    none), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
     flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
     Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
     FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
@@ -127,6 +133,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         server=ServerSettings(
             host=env.get("FRAUD_HOST") or ("0.0.0.0" if on_space else "127.0.0.1"),  # noqa: S104 (a Space's proxy)
             port=int(_number(env, "FRAUD_PORT", 7860, 1, 65_535)),
+            trusted_proxies=_networks(env, "FRAUD_TRUSTED_PROXIES"),
         ),
         feedback=FeedbackSettings(
             directory=Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store"),
@@ -136,6 +143,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             pseudonym_key=env.get("FRAUD_PSEUDONYM_KEY") or None,
             reporter_limit=_limit(env, "FRAUD_REPORTER_LIMIT", FeedbackSettings.reporter_limit),
             address_limit=_limit(env, "FRAUD_ADDRESS_LIMIT", FeedbackSettings.address_limit),
+            lookup_limit=_limit(env, "FRAUD_LOOKUP_LIMIT", FeedbackSettings.lookup_limit),
             audit_share=_number(env, "FRAUD_AUDIT_SHARE", FeedbackSettings.audit_share, 0, 1),
             quarantine_days=_quarantine_days(env, strangers=on_space or hub.dataset is not None),
         ),
@@ -227,6 +235,18 @@ def _repository(env: Mapping[str, str], name: str) -> str | None:
 def _limit(env: Mapping[str, str], name: str, default: str) -> str:
     raw = (env.get(name) or default).strip()
     return "" if raw == "off" else raw
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    raw = env.get(name) or ""
+    try:
+        return tuple(str(ipaddress.ip_network(part.strip())) for part in raw.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(
+            f"{name} must list addresses or networks such as 10.0.0.0/8, separated by commas.",
+            code="settings",
+            field=name,
+        ) from error
 
 
 def _quarantine_days(env: Mapping[str, str], *, strangers: bool) -> float | None:

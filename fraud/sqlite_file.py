@@ -8,7 +8,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fraud.durable import exclusive, sync_directory
@@ -28,6 +28,9 @@ class SqliteFile:
         Number of that schema; a file with another one is refused.
     name
         Begins the error codes: `{name}_gone`, `{name}_failed`, `{name}_format`.
+    additions
+        What later versions of the same format added: the name of a table or index, and the statements that
+        make it where it is missing.
     holds
         What is in the file, in the plural, for the sentence that says it is lost.
     lock_timeout_s
@@ -42,12 +45,14 @@ class SqliteFile:
         *,
         name: str,
         holds: str,
+        additions: Mapping[str, str] | None = None,
         lock_timeout_s: float = 15.0,
     ) -> None:
         self._path = path.absolute()
         self._marker = path.absolute().with_suffix(".made")
         self._schema = schema
         self._version = version
+        self._additions = dict(additions or {})
         self._name = name
         self._holds = holds
         self._lock_timeout_s = lock_timeout_s
@@ -141,10 +146,17 @@ class SqliteFile:
                     f"{self._path} has format {_version(database)}; this version reads {self._version}.",
                     code=f"{self._name}_format",
                 )
+            self._add_what_is_missing(database)
         except BaseException:
             database.close()
             raise
         return database
+
+    def _add_what_is_missing(self, database: sqlite3.Connection) -> None:
+        for made, statements in self._additions.items():
+            if database.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (made,)).fetchone() is None:
+                with exclusive(self._path.with_suffix(".mutex"), self._lock_timeout_s):
+                    database.executescript(f"BEGIN IMMEDIATE;{statements}COMMIT;")
 
     def _create(self, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA journal_mode = WAL")

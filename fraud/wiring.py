@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from fraud import scratch
 from fraud.durable import sync_directory
 from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
-from fraud.feedback.limiter import FlagLimiter
+from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
 from fraud.registry import ModelRegistry
 from fraud.repositories.hub import HubRepository
@@ -20,7 +22,8 @@ from fraud.repositories.port import VersionedRepository
 from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
-from fraud.settings import FeedbackSettings, Settings
+from fraud.settings import FeedbackSettings, ServerSettings, Settings
+from fraud.telemetry import UNOBSERVED, Observer
 from fraud.webhooks.addresses import parse_policy
 from fraud.webhooks.board import AcknowledgementBoard
 from fraud.webhooks.client import WebhookClient
@@ -61,11 +64,20 @@ def model_registry(settings: Settings) -> ModelRegistry:
     )
 
 
-def build_service(settings: Settings) -> FraudService:
+def server_options(server: ServerSettings) -> dict[str, Any]:
+    """Return where uvicorn listens and whom it believes about addresses: by its own default, this machine."""
+    return {"host": server.host, "port": server.port, "forwarded_allow_ips": list(server.trusted_proxies)}
+
+
+def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudService:
     """Return the service over the configured adapters. No I/O but reading or making the pseudonym key."""
     feedback = settings.feedback
     store = FeedbackStore(
-        feedback.directory / "outbox", dataset_repository(settings), feedback.node, feedback.max_backlog
+        feedback.directory / "outbox",
+        dataset_repository(settings),
+        feedback.node,
+        feedback.max_backlog,
+        observer=observer,
     )
     champion = Champion(model_registry(settings), settings.models.artifacts)
     key = _pseudonym_key(feedback)
@@ -76,6 +88,8 @@ def build_service(settings: Settings) -> FraudService:
         pseudonym_key=key,
         limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
         trace_seconds=settings.models.refresh_seconds,
+        lookups=LookupLimiter(feedback.lookup_limit, key),
+        observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
     )
 
@@ -167,10 +181,12 @@ class Heartbeat:
 
 
 def start_heartbeat(service: FraudService, settings: Settings) -> Heartbeat:
-    """Commit waiting flags, look for promotions and send webhooks, at the configured intervals."""
+    """Commit flags, look for promotions, send webhooks and sweep temporary files, each at its interval."""
     outbox = webhook_outbox(settings)
     sender = webhook_sender(settings, outbox)
+    scratch.sweep()
     heartbeat = Heartbeat()
+    heartbeat.every(scratch.SWEEP_S, "sweep-files", scratch.sweep)
     heartbeat.every(settings.feedback.commit_seconds, "commit-feedback", service.drain)
     heartbeat.every(settings.models.refresh_seconds, "refresh-model", service.refresh)
     for endpoint in outbox.endpoints:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud.errors import FlagError, NotFound, OutboxFull
+from fraud.feedback import request_keys
+from fraud.feedback.request_keys import RequestKey
 from fraud.ids import new_id
 from fraud.records import Receipt
 from fraud.sqlite_file import SqliteFile
@@ -42,6 +44,20 @@ CREATE INDEX open_batches ON batches (batch_id) WHERE revision IS NULL;
 
 
 @dataclass(frozen=True, slots=True)
+class BacklogState:
+    """How many submissions wait to be committed, at how many no more are taken, and since when they wait."""
+
+    waiting: int
+    limit: int
+    oldest_at: datetime | None
+
+    @property
+    def full(self) -> bool:
+        """Whether the next submission is refused."""
+        return self.waiting >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Submissions that are committed together; equal each time it is read."""
 
@@ -67,24 +83,37 @@ class Outbox:
 
     def __init__(self, path: Path, max_backlog: int, lock_timeout_s: float = 15.0) -> None:
         self._file = SqliteFile(
-            path, _SCHEMA, _FORMAT, name="outbox", holds="submissions", lock_timeout_s=lock_timeout_s
+            path,
+            _SCHEMA,
+            _FORMAT,
+            additions={request_keys.LAST_OBJECT: request_keys.SCHEMA},
+            name="outbox",
+            holds="submissions",
+            lock_timeout_s=lock_timeout_s,
         )
         self._max_backlog = max_backlog
 
-    def append(self, receipt_id: str, lines: bytes, n_rows: int) -> Receipt:
+    def append(
+        self, receipt_id: str, lines: bytes, n_rows: int, request_key: RequestKey | None = None
+    ) -> Receipt:
         """Return only once the submission survives a crash; again with equal lines gives the same receipt.
+
+        With a request key that has been answered, return that answer and save nothing.
 
         Raises
         ------
         OutboxFull
             The backlog has reached its limit.
         FlagError
-            The receipt exists with other content.
+            The receipt exists with other content, or the key was used for another request.
         StorageError
             The disk is full, read-only, locked or damaged; nothing was acknowledged.
         """
         checksum = _checksum(receipt_id, lines)
         with self._file.transaction() as database:
+            answered = request_key and request_keys.find(database, request_key, _now_ms())
+            if answered:
+                return _receipt(database, answered)
             known = database.execute(
                 "SELECT checksum FROM submissions WHERE receipt_id = ?", (receipt_id,)
             ).fetchone()
@@ -101,8 +130,16 @@ class Outbox:
                     code="already_saved",
                     field="event_id",
                 )
+            if request_key is not None:
+                request_keys.remember(database, request_key, receipt_id, _now_ms())
             receipt = _receipt(database, receipt_id)
         return receipt
+
+    def answered(self, request_key: RequestKey) -> Receipt | None:
+        """Return what a request was answered with, None for a new one; FlagError if its key was another's."""
+        with self._file.reading() as database:
+            receipt_id = request_keys.find(database, request_key, _now_ms())
+            return None if receipt_id is None else _receipt(database, receipt_id)
 
     def withdraw(self, receipt_id: str, tombstone_id: str, lines: bytes) -> Receipt:
         """Save a tombstone and let go of the content that it is about; return the tombstone's receipt.
@@ -171,6 +208,16 @@ class Outbox:
         with self._file.reading() as database:
             return _backlog(database)
 
+    def state(self) -> BacklogState:
+        """Return how much waits, for how long, and how much may."""
+        with self._file.reading() as database:
+            oldest = database.execute(
+                "SELECT saved_ms FROM submissions WHERE payload IS NOT NULL ORDER BY seq LIMIT 1"
+            ).fetchone()
+            return BacklogState(
+                _backlog(database), self._max_backlog, None if oldest is None else _moment(oldest[0])
+            )
+
     def damaged(self) -> tuple[str, ...]:
         """Return the receipts of submissions whose bytes no longer match their checksum."""
         with self._file.reading() as database:
@@ -182,6 +229,7 @@ class Outbox:
     def seal(self, max_submissions: int, max_bytes: int) -> str | None:
         """Put the oldest pending submissions into a new batch; return its id, or None if there are none."""
         with self._file.transaction() as database:
+            request_keys.drop_old(database, _now_ms())
             chosen: list[int] = []
             size = 0
             for seq, length in database.execute(

@@ -13,12 +13,14 @@ from fraud.errors import FlagError, NotFound, RepositoryError, SettingsError, St
 from fraud.feedback.card import CARD_PATH, dataset_card, schema_version_of
 from fraud.feedback.compaction import was_merged
 from fraud.feedback.events import COLUMNS, SCHEMA_VERSION
-from fraud.feedback.outbox import Batch, Outbox
+from fraud.feedback.outbox import BacklogState, Batch, Outbox
 from fraud.feedback.parsing import parse_row
+from fraud.feedback.request_keys import RequestKey
 from fraud.feedback.shards import is_shard
 from fraud.feedback.withdrawal import is_flag_id, mentions, rewritten, tombstones, withdrawal_id
 from fraud.records import Receipt
 from fraud.repositories.port import Add, Operation, VersionedRepository
+from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 
 MAX_SUBMISSIONS_PER_BATCH = 1_000
 MAX_BYTES_PER_BATCH = 8 << 20
@@ -59,6 +61,8 @@ class FeedbackStore:
         This node's name, a part of every shard's name: letters, digits and hyphens.
     max_backlog
         Uncommitted submissions at which `append` refuses.
+    observer
+        Told how long each commit took.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class FeedbackStore:
         node: str,
         max_backlog: int = 50_000,
         sleep: Callable[[float], None] = time.sleep,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         if not _NODE.fullmatch(node):
             raise SettingsError(
@@ -79,17 +84,19 @@ class FeedbackStore:
         self._repository = repository
         self._node = node
         self._sleep = sleep
+        self._observer = observer
         self._outbox = Outbox(directory / "outbox.sqlite3", max_backlog)
 
-    def append(self, rows: Sequence[Mapping[str, object]]) -> Receipt:
+    def append(self, rows: Sequence[Mapping[str, object]], request_key: RequestKey | None = None) -> Receipt:
         """Return only once the submission survives a crash; the same submission again gives the same receipt.
 
-        The last row gives the receipt its id: it is the new word, the rows before it are its context.
+        The last row gives the receipt its id: it is the new word, the rows before it are its context. A
+        request key that has been answered is answered alike, and nothing is saved.
 
         Raises
         ------
         FlagError
-            A row breaks the schema, or the id was used for something else.
+            A row breaks the schema, or the id or the key was used for something else.
         OutboxFull
             The backlog has reached its limit.
         StorageError
@@ -101,7 +108,11 @@ class FeedbackStore:
         lines = b"".join(_line(row) for row in rows)
         if len(lines) > MAX_BYTES_PER_SUBMISSION:
             raise FlagError("The submission is larger than 1 MiB.", code="submission_too_large")
-        return self._outbox.append(receipt_id, lines, len(rows))
+        return self._outbox.append(receipt_id, lines, len(rows), request_key)
+
+    def answered(self, request_key: RequestKey) -> Receipt | None:
+        """Return what a request was answered with, None for a new one; FlagError if its key was another's."""
+        return self._outbox.answered(request_key)
 
     def withdraw(self, row: Mapping[str, object]) -> Receipt:
         """Take back the flag that a withdrawal row names; return once that survives a crash.
@@ -120,6 +131,10 @@ class FeedbackStore:
         self.require_flag(flag_id)
         parse_row(row)
         return self._outbox.withdraw(flag_id, withdrawal_id(flag_id), _line(row))
+
+    def must_search(self, flag_id: str) -> bool:
+        """Return whether only a look at every shard can tell if a flag is kept: it was not given here."""
+        return is_flag_id(flag_id) and not self._outbox.knows(flag_id)
 
     def require_flag(self, flag_id: str) -> None:
         """Raise NotFound unless the outbox or the dataset's head knows the flag."""
@@ -182,6 +197,10 @@ class FeedbackStore:
         """Return how many submissions are acknowledged and not committed yet."""
         return self._outbox.backlog()
 
+    def backlog_state(self) -> BacklogState:
+        """Return how much waits, for how long, and how much may."""
+        return self._outbox.state()
+
     def check(self) -> None:
         """Verify the outbox, as at every start; StorageError if it is damaged or cannot be used."""
         self._outbox.check()
@@ -203,11 +222,14 @@ class FeedbackStore:
             batch_id = waiting.pop(0) if left else self._seal()
             if batch_id is None:
                 break
+            watch = Stopwatch(self._observer)
             try:
                 count, committed = self._commit(batch_id, suspect=left)
             except (RepositoryError, NotFound) as error:
                 problem = str(error)
                 break
+            finally:
+                watch.lap("commit")
             if committed:
                 n_submissions, n_batches, revision = n_submissions + count, n_batches + 1, committed
         damaged = self._outbox.damaged()

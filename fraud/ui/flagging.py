@@ -11,10 +11,11 @@ from fraud.errors import FraudError, NotFound
 from fraud.records import Decision, Label, Prediction, Receipt, Verdict
 from fraud.service import FraudService
 from fraud.tracing import Whereabouts
+from fraud.ui.backlog import backlog_html
 from fraud.ui.language import Localised
 from fraud.ui.receipts import receipt_html
 from fraud.ui.texts import error_text, text
-from fraud.ui.withdrawing import WithdrawSection
+from fraud.ui.withdrawing import WithdrawSection, address_of
 
 _POLL_SECONDS = 1.0
 
@@ -106,6 +107,7 @@ class FlagSection:
                 visible=False,
                 elem_id="flag-audit",
             )
+            self._backlog = gr.HTML(elem_id="flag-backlog")
             with gr.Row(elem_classes=["verdicts"]) as self._buttons:
                 self._right = make(
                     gr.Button, lambda language: {"value": text("right", language)}, elem_id="flag-right"
@@ -155,15 +157,16 @@ class FlagSection:
     def outputs(self) -> list[Any]:
         """Every component that `fresh` and the handlers may change."""
         return [
-            self._audit, self._verdict, self.receipt_id, self._buttons, self._right, self._wrong,
-            self._details, self._noted, self._label, self._comment, self._consent, self.status, self._timer,
-            *self._withdraw.outputs,
+            self._audit, self._backlog, self._verdict, self.receipt_id, self._buttons, self._right,
+            self._wrong, self._details, self._noted, self._label, self._comment, self._consent, self.status,
+            self._timer, *self._withdraw.outputs,
         ]  # fmt: skip
 
-    def fresh(self, *, audit_asked: bool = False) -> dict[Any, Any]:
+    def fresh(self, language: str, *, audit_asked: bool = False) -> dict[Any, Any]:
         """Return the updates that ask about a new prediction, and say so if the lot fell on it."""
         return {
             self._audit: gr.update(visible=audit_asked),
+            self._backlog: backlog_html(self._service, language),
             self._verdict: "",
             self.receipt_id: "",
             self._buttons: gr.update(visible=True),
@@ -181,8 +184,9 @@ class FlagSection:
     def in_language(self, language: str, receipt_id: str, verdict: str, label: str | None) -> dict[Any, Any]:
         """Return the updates that say the section's state in another language."""
         noted = {self._noted: self._noted_html(label, language)} if verdict and label else {}
-        withdrawal = self._withdraw.in_language(language, receipt_id)
-        return noted | withdrawal | (self._poll(language, receipt_id) if receipt_id else {self.status: ""})
+        said = self._withdraw.in_language(language, receipt_id)
+        said |= {self._backlog: backlog_html(self._service, language)}
+        return noted | said | (self._poll(language, receipt_id) if receipt_id else {self.status: ""})
 
     @property
     def state(self) -> list[Any]:
@@ -207,7 +211,9 @@ class FlagSection:
             self.outputs,
             **quiet,
         )
-        self._timer.tick(self._poll, [language, self.receipt_id], [self.status, self._timer], **quiet)
+        self._timer.tick(
+            self._poll, [language, self.receipt_id], [self.status, self._timer, self._backlog], **quiet
+        )
 
     def _chooser(self, verdict: str) -> Any:
         def choose(language: str, prediction_id: str) -> dict[Any, Any]:
@@ -245,11 +251,12 @@ class FlagSection:
             return self._poll(language, receipt_id)
         try:
             session = request.session_hash or ""
-            address = request.client.host if request.client else ""
+            address = address_of(request)
             answer = [prediction_id, label, comment, consent]
             receipt = self._callback.submit(answer, verdict, session, address)
         except FraudError as error:
-            return {self.status: self._alert(error, language)}
+            waits = backlog_html(self._service, language)
+            return {self.status: self._alert(error, language), self._backlog: waits}
         return {
             self.receipt_id: receipt.receipt_id,
             self._audit: gr.update(visible=False),
@@ -269,9 +276,10 @@ class FlagSection:
             return {self._timer: gr.Timer(active=True)}  # the flag is safe; only its state is unreadable now
         if found.receipt.withdrawn:  # the section below says so
             return {self.status: "", self._timer: gr.Timer(active=False)}
+        waits = {self._backlog: backlog_html(self._service, language)}
         if not found.receipt.committed:
-            return {self._timer: gr.Timer(active=True)}
-        return {self.status: receipt_html(found, language), self._timer: gr.Timer(active=False)}
+            return waits | {self._timer: gr.Timer(active=True)}
+        return waits | {self.status: receipt_html(found, language), self._timer: gr.Timer(active=False)}
 
     def _alert(self, error: FraudError, language: str) -> str:
         return alert_html(error_text(error, self._service.profile, language))

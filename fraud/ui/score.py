@@ -183,7 +183,7 @@ class ScoreTab:
         try:
             prediction = self._service.score(transaction)
             asked = prediction.audit_asked is True
-            fresh = self._flag.fresh(audit_asked=asked)
+            fresh = self._flag.fresh(language, audit_asked=asked)
             return fresh | self._present(prediction, language) | {self._alert: ""}
         except FraudError as error:
             return self._refuse(error, language)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.formats import exact, pretty
+from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
 from fraud.ui.texts_tracing import TRACING_TEXTS
 
@@ -306,6 +307,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **REVIEW_TEXTS,
     **TRACING_TEXTS,
+    **OPERATIONS_TEXTS,
 }
 
 

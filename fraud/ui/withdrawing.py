@@ -115,15 +115,15 @@ class WithdrawSection:
 
     def _withdraw(self, language: str, receipt_id: str) -> dict[Any, Any]:
         try:
-            self._service.withdraw(receipt_id)
+            self._service.withdraw(receipt_id)  # given here a moment ago: nothing to look up
         except FraudError as error:
             return self.offer() | {self._said: self._alert(error, language)}
         return self.fresh() | {self._said: withdrawn_html(receipt_id, language)}
 
-    def _withdraw_earlier(self, language: str, typed: str) -> dict[Any, Any]:
+    def _withdraw_earlier(self, language: str, typed: str, request: gr.Request) -> dict[Any, Any]:
         receipt_id = (typed or "").strip()[:200]
         try:
-            self._service.withdraw(receipt_id)
+            self._service.withdraw(receipt_id, address_of(request))
         except FraudError as error:
             return {self._earlier_said: self._alert(error, language)}
         return {self._earlier_said: withdrawn_html(receipt_id, language), self._earlier: ""}
@@ -141,6 +141,11 @@ class WithdrawSection:
         else:
             sentence = error_text(error, self._service.profile, language)
         return f'<div class="alert" role="alert"><p>{html.escape(sentence)}</p></div>'
+
+
+def address_of(request: gr.Request) -> str:
+    """Return the network address that a request came from; "" where it has none."""
+    return request.client.host if request.client else ""
 
 
 def _worded(key: str) -> Words:

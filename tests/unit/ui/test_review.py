@@ -15,6 +15,7 @@ from fraud.ui.language import Localised
 from fraud.ui.review import ReviewTab
 from fraud.ui.withdrawing import WithdrawSection
 
+NOBODY: Any = SimpleNamespace(client=None)
 PASSWORD = "correct horse battery"  # noqa: S105 (nobody else's)
 
 
@@ -182,7 +183,7 @@ def test_a_receipt_can_be_withdrawn_now_or_later(section: WithdrawSection, servi
     now, later = flag(service, 0), flag(service, 1)
     assert now in section._withdraw("en", now)[section._said]
     assert now in section.in_language("pt-BR", now)[section._said]
-    done = section._withdraw_earlier("pt-BR", f" {later} ")
+    done = section._withdraw_earlier("pt-BR", f" {later} ", NOBODY)
     assert "Retirado" in done[section._earlier_said] and done[section._earlier] == ""
     assert not service.review_queue() and service.receipt(now).withdrawn
 
@@ -200,5 +201,5 @@ def test_a_receipt_tells_where_its_answer_is(section: WithdrawSection, service: 
 
 @pytest.mark.parametrize("typed", ["", "f_nothing", "<b>", None])
 def test_an_unknown_receipt_is_said_so(section: WithdrawSection, typed: Any) -> None:
-    said = section._withdraw_earlier("en", typed)[section._earlier_said]
+    said = section._withdraw_earlier("en", typed, NOBODY)[section._earlier_said]
     assert "No answer with this receipt" in said and "<b>" not in said

@@ -42,7 +42,8 @@ def test_every_rule_of_a_transaction_has_its_sentence_in_both_languages(code: st
 @pytest.mark.parametrize(
     "code",
     ["no_consent", "verdict", "label", "prediction_gone", "version_changed", "comment_control", "no_receipt",
-     "outbox_full", "outbox_failed", "outbox_gone", "wrong_password", "locked_out", "not_logged_in"],
+     "outbox_full", "outbox_failed", "outbox_gone", "wrong_password", "locked_out", "not_logged_in",
+     "rate_limited", "lookups_limited"],
 )  # fmt: skip
 def test_every_error_that_a_visitor_can_meet_is_translated(code: str) -> None:
     assert f"error_{code}" in TEXTS
