@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +110,22 @@ class Outbox:
                 )
             receipt = _receipt(database, receipt_id)
         return receipt
+
+    def append_all(self, submissions: Sequence[tuple[str, bytes, int]]) -> int:
+        """Save (receipt id, lines, rows) in one transaction, up to half of the limit; return the new ones.
+
+        A receipt that was given before is left as it is.
+        """
+        saved_ms = _now_ms()
+        rows = [(name, saved_ms, n, _checksum(name, lines), lines) for name, lines, n in submissions]
+        with self._transaction() as database:
+            if _backlog(database) + len(rows) > self._max_backlog // 2:
+                raise self._full()
+            return database.executemany(
+                "INSERT INTO submissions (receipt_id, saved_ms, n_rows, checksum, payload)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (receipt_id) DO NOTHING",
+                rows,
+            ).rowcount
 
     def withdraw(self, receipt_id: str, tombstone_id: str, lines: bytes) -> Receipt:
         """Save a tombstone and let go of the content that it is about; return the tombstone's receipt.
@@ -276,11 +292,14 @@ class Outbox:
 
     def _require_room(self, database: sqlite3.Connection) -> None:
         if _backlog(database) >= self._max_backlog:
-            raise OutboxFull(
-                f"{self._max_backlog:,} submissions wait to be committed; no more are taken until then.",
-                code="outbox_full",
-                params={"limit": self._max_backlog},
-            )
+            raise self._full()
+
+    def _full(self) -> OutboxFull:
+        return OutboxFull(
+            f"{self._max_backlog:,} submissions may wait to be committed, and too many do; try again later.",
+            code="outbox_full",
+            params={"limit": self._max_backlog},
+        )
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
