@@ -15,6 +15,7 @@ from fraud.data.validate import validate_history, validate_transaction
 from fraud.errors import FlagError, FraudError, NotFound
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
+from fraud.feedback.keeping import PredictionLog, kept_row
 from fraud.feedback.limiter import FlagLimiter
 from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
@@ -77,6 +78,7 @@ class FraudService:
         self._audit = audit
         self._clock = clock
         self._recent = RecentPredictions()
+        self.prediction_log = PredictionLog(feedback, node)
         self._commit_problem: str | None = None
         self._reviews = ReviewQueue(feedback, self._stake)
 
@@ -104,13 +106,16 @@ class FraudService:
         """What stands in the way now: of a promoted version being served, of flags being committed."""
         return [p for p in (self._champion.problem, self._commit_problem) if p is not None]
 
-    def score(self, transaction: Mapping[str, Any], history: object = None) -> Prediction:
+    def score(
+        self, transaction: Mapping[str, Any], history: object = None, *, keep: bool = False
+    ) -> Prediction:
         """Return both models' scores for one raw transaction.
 
         Parameters
         ----------
         transaction : profile column -> value, as typed or sent
         history : the main entity's own past as a list of transactions, replacing what the bundle knows
+        keep : consent to `keep` the prediction; it is saved behind the call, and a full queue drops it
 
         Raises
         ------
@@ -139,7 +144,31 @@ class FraudService:
             audit_probability=None if lot is None else lot.probability,
         )
         self._recent.remember(prediction)
+        if keep is True:
+            self.prediction_log.offer(prediction)
         return prediction
+
+    def keep(self, prediction_id: str, *, consent: bool = False) -> Receipt:
+        """Keep a prediction that nobody flagged, to watch the models; return once it survives a crash.
+
+        Its receipt is its own id. Of who sent it nothing is kept. Again gives the same receipt.
+
+        Raises
+        ------
+        FlagError
+            No consent.
+        NotFound
+            The prediction is too old.
+        StorageError
+            It could not be made durable; nothing was kept.
+        """
+        if consent is not True:
+            raise FlagError(
+                "A prediction is only kept with consent; give it and send it again.",
+                code="no_consent",
+                field="consent",
+            )
+        return self._feedback.append([kept_row(self.prediction(prediction_id), self._node)])
 
     def score_file(self, path: Path) -> BatchResult:
         """Return both models' answers for every row of a CSV or Parquet file, and the rows that got none.
@@ -243,16 +272,18 @@ class FraudService:
     def withdraw(self, receipt_id: str) -> Receipt:
         """Take back consent to what a receipt was given for; return once that survives a crash.
 
-        The content leaves the newest version of the dataset with the next commit and is used for no training
-        from then on; a tombstone stays. Again gives the same receipt.
+        A prediction that was both kept and flagged has two receipts, one for each consent. The content leaves
+        the newest version of the dataset with the next commit and is used for no training from then on; a
+        tombstone stays. Again gives the same receipt.
 
         Raises
         ------
         NotFound
-            No flag with this receipt is kept.
+            Nothing with this receipt is kept.
         StorageError
             The withdrawal could not be made durable.
         """
+        self.prediction_log.flush()  # what was just scored may have its receipt in a moment
         withdrawal = Withdrawal(withdrawal_id(receipt_id), self._clock(), receipt_id)
         return self._feedback.withdraw(withdrawal_row(withdrawal, node=self._node))
 
@@ -341,6 +372,7 @@ class FraudService:
 
     def close(self) -> None:
         """Commit what waits, as far as possible, and let go of the files."""
+        self.prediction_log.close()
         try:
             self.drain()
         except FraudError as error:
