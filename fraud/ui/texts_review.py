@@ -102,9 +102,9 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "withdraw_yes": ("Yes, withdraw", "Sim, retirar"),
     "withdraw_no": ("Keep it", "Manter"),
-    "withdraw_earlier": ("Withdraw an earlier answer", "Retirar uma resposta anterior"),
-    "withdraw_receipt": ("Its receipt", "O recibo dela"),
-    "withdraw_receipt_help": ("It begins with f_.", "Começa com f_."),
+    "withdraw_earlier": ("Withdraw something kept earlier", "Retirar algo guardado antes"),
+    "withdraw_receipt": ("Its receipt", "O recibo"),
+    "withdraw_receipt_help": ("It begins with f_ or p_.", "Começa com f_ ou p_."),
     "withdraw_send": ("Withdraw it", "Retirar"),
     "withdrawn": (
         "Withdrawn: what receipt {receipt} stood for is used no more and leaves the newest version of the "
@@ -113,7 +113,7 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
         "conjunto de dados no próximo commit.",
     ),
     "withdraw_unknown": (
-        "No answer with this receipt is kept here; check the receipt that you were given.",
-        "Nenhuma resposta com este recibo está guardada aqui; confira o recibo que você recebeu.",
+        "Nothing with this receipt is kept here; check the receipt that you were given.",
+        "Nada com este recibo está guardado aqui; confira o recibo que você recebeu.",
     ),
 }
