@@ -29,6 +29,7 @@ from fraud.errors import (
     TableError,
     TransactionError,
 )
+from fraud.feedback.keeping import KEEP_CONSENT_VERSION
 from fraud.records import Prediction, Receipt
 from fraud.service import CONSENT_VERSION, FraudService
 from fraud.serving.scorer import Explanation
@@ -60,6 +61,16 @@ class ScoreRequest(BaseModel):
         default=None, description="The card's own past transactions; null uses what the server knows."
     )
     explain: bool = Field(default=False, description="Also return both models' SHAP reasons.")
+    keep: bool = Field(
+        default=False,
+        strict=True,
+        description="true is the consent of whoever the transaction is about, by wording "
+        f"{KEEP_CONSENT_VERSION}: the transaction with its history, both scores and the model version are "
+        "kept to watch the models, and may be published; nothing of the sender is. The receipt is the "
+        "prediction_id: GET /v1/flags/{prediction_id} answers once it is on disk, mostly within a second, "
+        "and only then is it safe; under overload it is not kept and stays 404. POST /v1/withdrawals takes "
+        "the consent back.",
+    )
 
 
 class ScoreAnswer(BaseModel):
@@ -139,11 +150,11 @@ class FlagRequest(BaseModel):
 
 
 class WithdrawalRequest(BaseModel):
-    """Consent taken back for one flag."""
+    """Consent taken back for one flag, or for one kept prediction."""
 
     model_config = ConfigDict(extra="forbid")
 
-    receipt_id: str = Field(max_length=64, description="The receipt that the flag was answered with.")
+    receipt_id: str = Field(max_length=64, description="A flag's receipt, or a kept prediction's id.")
 
 
 class ReceiptAnswer(BaseModel):
@@ -183,7 +194,7 @@ def _add_scoring(app: FastAPI, service: FraudService) -> None:
     )
     def score(request: ScoreRequest) -> PredictionAnswer:
         """Score one transaction with both models."""
-        prediction = service.score(request.transaction, request.history)
+        prediction = service.score(request.transaction, request.history, keep=request.keep)
         explanations = service.explain(prediction) if request.explain else None
         return _prediction_answer(prediction, explanations)
 
@@ -229,7 +240,7 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
 
     @app.get("/v1/flags/{receipt_id}")
     def receipt(receipt_id: str) -> ReceiptAnswer:
-        """Return where a flag is now."""
+        """Return where a flag is now, or a kept prediction by its id."""
         return _receipt_answer(service.receipt(receipt_id))
 
 
