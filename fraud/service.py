@@ -15,6 +15,7 @@ from fraud.data.validate import validate_history, validate_transaction
 from fraud.errors import FlagError, FraudError, NotFound
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
+from fraud.feedback.keeping import PredictionLog, kept_row
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.outbox import BacklogState
 from fraud.feedback.request_keys import RequestKey
@@ -87,6 +88,7 @@ class FraudService:
         self._observer = observer
         self._clock = clock
         self._recent = RecentPredictions()
+        self.prediction_log = PredictionLog(feedback, node)
         self._commit_problem: str | None = None
         self._reviews = ReviewQueue(feedback, self._stake)
         self._tracer = FlagTracer(feedback, champion.registry, trace_seconds)
@@ -115,13 +117,16 @@ class FraudService:
         """What stands in the way now: of a promoted version being served, of flags being committed."""
         return [p for p in (self._champion.problem, self._commit_problem) if p is not None]
 
-    def score(self, transaction: Mapping[str, Any], history: object = None) -> Prediction:
+    def score(
+        self, transaction: Mapping[str, Any], history: object = None, *, keep: bool = False
+    ) -> Prediction:
         """Return both models' scores for one raw transaction.
 
         Parameters
         ----------
         transaction : profile column -> value, as typed or sent
         history : the main entity's own past as a list of transactions, replacing what the bundle knows
+        keep : consent to `keep` the prediction; it is saved behind the call, and a full queue drops it
 
         Raises
         ------
@@ -153,7 +158,31 @@ class FraudService:
         )
         self._recent.remember(prediction)
         self._observer.predicted([(n, s.decision) for n, s in scores.items()], agree=prediction.agree)
+        if keep is True:
+            self.prediction_log.offer(prediction)
         return prediction
+
+    def keep(self, prediction_id: str, *, consent: bool = False) -> Receipt:
+        """Keep a prediction that nobody flagged, to watch the models; return once it survives a crash.
+
+        Its receipt is its own id. Of who sent it nothing is kept. Again gives the same receipt.
+
+        Raises
+        ------
+        FlagError
+            No consent.
+        NotFound
+            The prediction is too old.
+        StorageError
+            It could not be made durable; nothing was kept.
+        """
+        if consent is not True:
+            raise FlagError(
+                "A prediction is only kept with consent; give it and send it again.",
+                code="no_consent",
+                field="consent",
+            )
+        return self._feedback.append([kept_row(self.prediction(prediction_id), self._node)])
 
     def score_file(self, path: Path) -> BatchResult:
         """Return both models' answers for every row of a CSV or Parquet file, and the rows that got none.
@@ -254,18 +283,20 @@ class FraudService:
     def withdraw(self, receipt_id: str, address: str = "") -> Receipt:
         """Take back consent to what a receipt was given for; return once that survives a crash.
 
-        The content leaves the newest version of the dataset with the next commit and is used for no training
-        from then on; a tombstone stays. Again gives the same receipt.
+        A prediction that was both kept and flagged has two receipts, one for each consent. The content leaves
+        the newest version of the dataset with the next commit and is used for no training from then on; a
+        tombstone stays. Again gives the same receipt.
 
         Raises
         ------
         NotFound
-            No flag with this receipt is kept.
+            Nothing with this receipt is kept.
         RateLimited
             The address has asked for too many receipts that were not given here.
         StorageError
             The withdrawal could not be made durable.
         """
+        self.prediction_log.flush()  # what was just scored may have its receipt in a moment
         if self._lookups is not None and self._feedback.must_search(receipt_id):
             self._lookups.take(address)
         withdrawal = Withdrawal(withdrawal_id(receipt_id), self._clock(), receipt_id)
@@ -378,6 +409,7 @@ class FraudService:
 
     def close(self) -> None:
         """Commit what waits, as far as possible, and let go of the files."""
+        self.prediction_log.close()
         try:
             self.drain()
         except FraudError as error:

@@ -36,11 +36,11 @@ class FlagRequest(BaseModel):
 
 
 class WithdrawalRequest(BaseModel):
-    """Consent taken back for one flag."""
+    """Consent taken back for one flag, or for one kept prediction."""
 
     model_config = ConfigDict(extra="forbid")
 
-    receipt_id: str = Field(max_length=64, description="The receipt that the flag was answered with.")
+    receipt_id: str = Field(max_length=64, description="A flag's receipt, or a kept prediction's id.")
 
 
 class ReceiptAnswer(BaseModel):
@@ -91,7 +91,7 @@ def add_feedback(app: FastAPI, service: FraudService) -> None:
 
     @app.get("/v1/flags/{receipt_id}")
     def receipt(receipt_id: str) -> ReceiptAnswer:
-        """Return where a flag is now."""
+        """Return where a flag is now, or a kept prediction by its id."""
         found = service.whereabouts(receipt_id)
         answer = _receipt_answer(found.receipt)
         answer.reviewed = None if found.reviewed is None else found.reviewed.value

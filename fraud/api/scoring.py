@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from fraud import scratch
+from fraud.feedback.keeping import KEEP_CONSENT_VERSION
 from fraud.records import Prediction
 from fraud.service import FraudService
 from fraud.serving.scorer import Explanation
@@ -26,6 +27,16 @@ class ScoreRequest(BaseModel):
         default=None, description="The card's own past transactions; null uses what the server knows."
     )
     explain: bool = Field(default=False, description="Also return both models' SHAP reasons.")
+    keep: bool = Field(
+        default=False,
+        strict=True,
+        description="true is the consent of whoever the transaction is about, by wording "
+        f"{KEEP_CONSENT_VERSION}: the transaction with its history, both scores and the model version are "
+        "kept to watch the models, and may be published; nothing of the sender is. The receipt is the "
+        "prediction_id: GET /v1/flags/{prediction_id} answers once it is on disk, mostly within a second, "
+        "and only then is it safe; under overload it is not kept and stays 404. POST /v1/withdrawals takes "
+        "the consent back.",
+    )
 
 
 class ScoreAnswer(BaseModel):
@@ -95,7 +106,7 @@ def add_scoring(app: FastAPI, service: FraudService) -> None:
     )
     def score(request: ScoreRequest) -> PredictionAnswer:
         """Score one transaction with both models."""
-        prediction = service.score(request.transaction, request.history)
+        prediction = service.score(request.transaction, request.history, keep=request.keep)
         explanations = service.explain(prediction) if request.explain else None
         return _prediction_answer(prediction, explanations)
 

@@ -13,14 +13,16 @@ _TEXT = f"""\
 
 Each line is one event. A submission is two of them: the `prediction` that was shown, with both models' scores
 and the versions that gave them, and the `flag`, a person's word on it. They share `prediction_id`. A `review`
-is a maintainer's finding on the flag that its `about_event_id` names. Events are only ever added: a
-correction is a new flag, and the earlier one stays. The exception is a `withdrawal`: the flag that it names,
-and what was shown with it, are removed, and the withdrawal stays in their place.
+is a maintainer's finding on the flag that its `about_event_id` names. A `prediction` without a flag was kept
+to watch the models, by a consent of its own (`consent_version` begins with `keep-`). Events are only ever
+added: a correction is a new flag, and the earlier one stays. The exception is a `withdrawal`: the flag that
+it names with what was shown, or the kept prediction, is removed, and the withdrawal stays in its place.
 
 - Schema version {SCHEMA_VERSION}; every row has every column, null where it does not apply.
 - Times are epoch milliseconds, UTC. `transaction_json` and `history_json` are JSON texts.
 - `content_digest` is equal for equal profile, transaction and history.
-- `event_id` is unique; a prediction that was flagged twice is there twice, and once is enough.
+- `event_id` is unique; a prediction that was kept and flagged, or flagged twice, is there twice, and once is
+  enough: its rows differ in `node` and `consent_version` only.
 - `audit_probability` is the chance with which a person was to be asked about the prediction, whatever they
   thought of it, and `audit_asked` whether they were; null where no lot was drawn.
 - Rows of an older schema version lack its later columns; they read as null.

@@ -70,10 +70,12 @@ def resolve_labels(events: Iterable[Event], *, as_of: datetime) -> Resolution:
     known = list(events)
     withdrawn = {event.withdrawal.flag_id for event in known if isinstance(event, WithdrawalEvent)}
     for event in known:
-        if event.recorded_at > as_of or event.event_id in withdrawn:
+        if event.recorded_at > as_of:
             continue
-        if isinstance(event, PredictionEvent):
+        if isinstance(event, PredictionEvent):  # a withdrawn one is here only as the copy beside a flag
             predictions[event.event_id] = event
+        elif event.event_id in withdrawn:
+            continue
         elif isinstance(event, FlagEvent):
             flags[event.content_digest].append(event)
     labels: list[ResolvedLabel] = []

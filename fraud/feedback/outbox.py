@@ -8,7 +8,7 @@ transaction -> *committed* with the revision of the batch, when its payload is d
 import hashlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,6 +140,22 @@ class Outbox:
         with self._file.reading() as database:
             receipt_id = request_keys.find(database, request_key, _now_ms())
             return None if receipt_id is None else _receipt(database, receipt_id)
+
+    def append_all(self, submissions: Sequence[tuple[str, bytes, int]]) -> int:
+        """Save (receipt id, lines, rows) in one transaction, up to half of the limit; return the new ones.
+
+        A receipt that was given before is left as it is.
+        """
+        saved_ms = _now_ms()
+        rows = [(name, saved_ms, n, _checksum(name, lines), lines) for name, lines, n in submissions]
+        with self._file.transaction() as database:
+            if _backlog(database) + len(rows) > self._max_backlog // 2:
+                raise self._full()
+            return database.executemany(
+                "INSERT INTO submissions (receipt_id, saved_ms, n_rows, checksum, payload)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (receipt_id) DO NOTHING",
+                rows,
+            ).rowcount
 
     def withdraw(self, receipt_id: str, tombstone_id: str, lines: bytes) -> Receipt:
         """Save a tombstone and let go of the content that it is about; return the tombstone's receipt.
@@ -311,11 +327,14 @@ class Outbox:
 
     def _require_room(self, database: sqlite3.Connection) -> None:
         if _backlog(database) >= self._max_backlog:
-            raise OutboxFull(
-                f"{self._max_backlog:,} submissions wait to be committed; no more are taken until then.",
-                code="outbox_full",
-                params={"limit": self._max_backlog},
-            )
+            raise self._full()
+
+    def _full(self) -> OutboxFull:
+        return OutboxFull(
+            f"{self._max_backlog:,} submissions may wait to be committed, and too many do; try again later.",
+            code="outbox_full",
+            params={"limit": self._max_backlog},
+        )
 
 
 def _backlog(database: sqlite3.Connection) -> int:

@@ -17,7 +17,14 @@ from fraud.feedback.outbox import BacklogState, Batch, Outbox
 from fraud.feedback.parsing import parse_row
 from fraud.feedback.request_keys import RequestKey
 from fraud.feedback.shards import is_shard
-from fraud.feedback.withdrawal import is_flag_id, mentions, rewritten, tombstones, withdrawal_id
+from fraud.feedback.withdrawal import (
+    is_flag_id,
+    is_withdrawable,
+    mentions,
+    rewritten,
+    tombstones,
+    withdrawal_id,
+)
 from fraud.records import Receipt
 from fraud.repositories.port import Add, Operation, VersionedRepository
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
@@ -114,8 +121,28 @@ class FeedbackStore:
         """Return what a request was answered with, None for a new one; FlagError if its key was another's."""
         return self._outbox.answered(request_key)
 
+    def append_all(self, submissions: Sequence[Sequence[Mapping[str, object]]]) -> int:
+        """Save several submissions in one transaction, as `append` would; return how many were new.
+
+        They may fill half of the backlog's limit and no more: what is only kept must not crowd out flags.
+
+        Raises
+        ------
+        FlagError
+            A row breaks the schema; nothing was saved.
+        OutboxFull
+            Half of the backlog's limit is reached; nothing was saved.
+        StorageError
+            The outbox cannot be written; nothing was saved.
+        """
+        found = []
+        for rows in submissions:
+            receipt_id = [parse_row(row).event_id for row in rows][-1]
+            found.append((receipt_id, b"".join(_line(row) for row in rows), len(rows)))
+        return self._outbox.append_all(found)
+
     def withdraw(self, row: Mapping[str, object]) -> Receipt:
-        """Take back the flag that a withdrawal row names; return once that survives a crash.
+        """Take back the flag or kept prediction that a row names; return once that survives a crash.
 
         What still waits here is dropped at once, and the next drain removes the rest from the dataset's head.
         Again gives the same receipt.
@@ -123,27 +150,24 @@ class FeedbackStore:
         Raises
         ------
         NotFound
-            Neither the outbox nor the dataset knows the flag.
+            Neither the outbox nor the dataset knows it.
         StorageError
             The outbox cannot be written; nothing was taken back.
         """
-        flag_id = str(row["about_event_id"])
-        self.require_flag(flag_id)
+        receipt_id = str(row["about_event_id"])
+        if not is_withdrawable(receipt_id) or not self._knows(receipt_id):
+            raise _no_receipt()
         parse_row(row)
-        return self._outbox.withdraw(flag_id, withdrawal_id(flag_id), _line(row))
+        return self._outbox.withdraw(receipt_id, withdrawal_id(receipt_id), _line(row))
 
-    def must_search(self, flag_id: str) -> bool:
-        """Return whether only a look at every shard can tell if a flag is kept: it was not given here."""
-        return is_flag_id(flag_id) and not self._outbox.knows(flag_id)
+    def must_search(self, receipt_id: str) -> bool:
+        """Return whether only a look at every shard can tell if a receipt is known: it was not given here."""
+        return is_withdrawable(receipt_id) and not self._outbox.knows(receipt_id)
 
     def require_flag(self, flag_id: str) -> None:
         """Raise NotFound unless the outbox or the dataset's head knows the flag."""
-        if not is_flag_id(flag_id) or not (self._outbox.knows(flag_id) or self._at_head(flag_id)):
-            raise NotFound(
-                "No flag with this receipt is kept here; check the receipt that you were given.",
-                code="no_receipt",
-                field="receipt_id",
-            )
+        if not is_flag_id(flag_id) or not self._knows(flag_id):
+            raise _no_receipt()
 
     def snapshot(self) -> tuple[str, Path] | None:
         """Return the dataset's head and a directory with its files, or None before the first commit."""
@@ -190,7 +214,7 @@ class FeedbackStore:
     def receipt(self, receipt_id: str) -> Receipt:
         """Return a receipt as it stands now; NotFound if it was never given."""
         receipt = self._outbox.receipt(receipt_id)
-        withdrawn = is_flag_id(receipt_id) and self._outbox.knows(withdrawal_id(receipt_id))
+        withdrawn = is_withdrawable(receipt_id) and self._outbox.knows(withdrawal_id(receipt_id))
         return replace(receipt, withdrawn=withdrawn)
 
     def backlog(self) -> int:
@@ -209,9 +233,11 @@ class FeedbackStore:
         """Close the outbox; the next call opens it again."""
         self._outbox.close()
 
-    def _at_head(self, flag_id: str) -> bool:
+    def _knows(self, receipt_id: str) -> bool:
+        if self._outbox.knows(receipt_id):
+            return True
         found = self.snapshot()
-        return found is not None and mentions(found[1], flag_id)
+        return found is not None and mentions(found[1], receipt_id)
 
     def _drain(self) -> DrainReport:
         n_submissions = n_batches = 0
@@ -293,6 +319,14 @@ class FeedbackStore:
     def _shard(self, batch_id: str) -> str:
         day = self._outbox.sealed_at(batch_id).strftime("%Y%m%d")
         return f"data/train-{day}-{self._node}-{batch_id.removeprefix('b_')}.jsonl"
+
+
+def _no_receipt() -> NotFound:
+    return NotFound(
+        "Nothing with this receipt is kept here; check the receipt that you were given.",
+        code="no_receipt",
+        field="receipt_id",
+    )
 
 
 def _message(batch: Batch, node: str) -> str:

@@ -87,6 +87,7 @@ class FlagSection:
     ) -> None:
         self._service = service
         self._callback = ServiceFlagging(service)
+        self._prediction_id = prediction_id
         self._verdict, self.receipt_id = gr.State(""), gr.State("")
         self._draw(localised, language)
         self._wire(language, prediction_id)
@@ -150,7 +151,9 @@ class FlagSection:
                     elem_id="flag-send",
                 )
             self.status = gr.HTML(elem_id="flag-status")
-            self._withdraw = WithdrawSection(self._service, localised, language, self.receipt_id)
+            self._withdraw = WithdrawSection(
+                self._service, localised, language, self.receipt_id, self._prediction_id
+            )
         self._timer = gr.Timer(_POLL_SECONDS, active=False)
 
     @property

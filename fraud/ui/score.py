@@ -12,6 +12,7 @@ from fraud.service import FraudService
 from fraud.ui import answers
 from fraud.ui.flagging import FlagSection, alert_html
 from fraud.ui.form import TransactionForm, moment_of, time_value
+from fraud.ui.keeping import KeepSection
 from fraud.ui.language import Localised
 from fraud.ui.panels import AnswerPanel, PastPanel
 from fraud.ui.texts import error_text, kind_name, text
@@ -63,6 +64,7 @@ class ScoreTab:
             variant="primary",
             elem_id="score",
         )
+        self._keep = KeepSection(self._service, self._localised)
 
     def _draw_examples(self) -> list[gr.Button]:
         make, chips = self._localised.make, []
@@ -96,18 +98,19 @@ class ScoreTab:
         return [
             self._prediction_id, self._alert, self._verdict, *self._answers.outputs, *self._past.outputs,
             *self._chips, *self._form.components, *([self._form.more] if self._form.more else []),
-            *self._flag.outputs,
+            *self._flag.outputs, *self._keep.outputs,
         ]  # fmt: skip
 
     # What happens
 
     def _wire(self) -> None:
         typed = [self._language, *self._form.components]
-        scored = self._button.click(self._score_typed, typed, self.outputs, **_QUIET)
+        kept = [self._language, self._keep.consent, *self._form.components]
+        scored = self._button.click(self._score_and_keep, kept, self.outputs, **_QUIET)
         scored.then(None, js=_SHOW_ANSWER)
         for component in self._form.components:
             if isinstance(component, gr.Textbox | gr.Number):
-                component.submit(self._score_typed, typed, self.outputs, **_QUIET)
+                component.submit(self._score_and_keep, kept, self.outputs, **_QUIET)
         if self._form.entity is not None:
             self._form.entity.component.input(self._choose_entity, typed, self.outputs, **_QUIET)
         for number, chip in enumerate(self._chips[:-1]):
@@ -129,6 +132,7 @@ class ScoreTab:
     def in_language(self, language: str, prediction_id: str, *flag_state: Any) -> dict[Any, Any]:
         """Return the updates that say the tab's present state in another language."""
         updates = self._flag.in_language(language, *flag_state) | {self._alert: ""}
+        updates |= self._keep.in_language(language, prediction_id)
         try:
             return updates | self._present(self._service.prediction(prediction_id), language)
         except NotFound:  # nothing scored yet, or by a version that no longer serves
@@ -151,6 +155,14 @@ class ScoreTab:
 
     def _score_typed(self, language: str, *values: Any) -> dict[Any, Any]:
         return self._press(None) | self._score(self._form.read(values), language)
+
+    def _score_and_keep(self, language: str, keep: bool, *values: Any) -> dict[Any, Any]:
+        """Score what the form holds; with the person's consent, keep it. What was refused is not kept."""
+        updates = self._score_typed(language, *values)
+        prediction_id = updates.get(self._prediction_id)
+        if keep is not True or prediction_id is None:
+            return updates
+        return updates | self._keep.keep(prediction_id, language)
 
     def _choose_entity(self, language: str, *values: Any) -> dict[Any, Any]:
         typed = self._form.read(values)
@@ -183,7 +195,7 @@ class ScoreTab:
         try:
             prediction = self._service.score(transaction)
             asked = prediction.audit_asked is True
-            fresh = self._flag.fresh(language, audit_asked=asked)
+            fresh = self._flag.fresh(language, audit_asked=asked) | self._keep.fresh()
             return fresh | self._present(prediction, language) | {self._alert: ""}
         except FraudError as error:
             return self._refuse(error, language)

@@ -111,11 +111,11 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
     "withdraw_yes": ("Yes, withdraw", "Sim, retirar"),
     "withdraw_no": ("Keep it", "Manter"),
     "withdraw_earlier": (
-        "An earlier answer: where it is, or take it back",
-        "Uma resposta anterior: onde está, ou retirá-la",
+        "Something kept earlier: where it is, or take it back",
+        "Algo guardado antes: onde está, ou retirá-lo",
     ),
-    "withdraw_receipt": ("Its receipt", "O recibo dela"),
-    "withdraw_receipt_help": ("It begins with f_.", "Começa com f_."),
+    "withdraw_receipt": ("Its receipt", "O recibo"),
+    "withdraw_receipt_help": ("It begins with f_ or p_.", "Começa com f_ ou p_."),
     "withdraw_send": ("Withdraw it", "Retirar"),
     "withdrawn": (
         "Withdrawn: what receipt {receipt} stood for is used no more and leaves the newest version of the "
@@ -124,7 +124,7 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
         "conjunto de dados no próximo commit.",
     ),
     "withdraw_unknown": (
-        "No answer with this receipt is kept here; check the receipt that you were given.",
-        "Nenhuma resposta com este recibo está guardada aqui; confira o recibo que você recebeu.",
+        "Nothing with this receipt is kept here; check the receipt that you were given.",
+        "Nada com este recibo está guardado aqui; confira o recibo que você recebeu.",
     ),
 }

@@ -1,5 +1,6 @@
 """The button "Withdraw my data" for the receipt just given, and a field for an older one."""
 
+import contextlib
 import html
 from typing import Any
 
@@ -17,10 +18,17 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 class WithdrawSection:
     """Draws itself inside the current Blocks context; `offer` shows it below a receipt."""
 
-    def __init__(self, service: FraudService, localised: Localised, language: Any, receipt_id: gr.State):
+    def __init__(
+        self,
+        service: FraudService,
+        localised: Localised,
+        language: Any,
+        receipt_id: gr.State,
+        prediction_id: gr.State,
+    ) -> None:
         self._service = service
         self._draw(localised)
-        self._wire(language, receipt_id)
+        self._wire(language, receipt_id, prediction_id)
 
     def _draw(self, localised: Localised) -> None:
         make = localised.make
@@ -100,11 +108,11 @@ class WithdrawSection:
         said = withdrawn_html(receipt_id, language) if withdrawn else ""
         return {self._said: said, self._earlier_said: ""}
 
-    def _wire(self, language: Any, receipt_id: gr.State) -> None:
+    def _wire(self, language: Any, receipt_id: gr.State, prediction_id: gr.State) -> None:
         outputs = self.outputs
         self._ask.click(self._make_sure, None, outputs, **_QUIET)
         self._no.click(self.offer, None, outputs, **_QUIET)
-        self._yes.click(self._withdraw, [language, receipt_id], outputs, **_QUIET)
+        self._yes.click(self._withdraw, [language, receipt_id, prediction_id], outputs, **_QUIET)
         earlier = [language, self._earlier]
         self._send.click(self._withdraw_earlier, earlier, outputs, **_QUIET)
         for trigger in (self._trace.click, self._earlier.submit):
@@ -113,9 +121,12 @@ class WithdrawSection:
     def _make_sure(self) -> dict[Any, Any]:
         return {self._ask: gr.update(visible=False), self._sure: gr.update(visible=True)}
 
-    def _withdraw(self, language: str, receipt_id: str) -> dict[Any, Any]:
+    def _withdraw(self, language: str, receipt_id: str, prediction_id: str) -> dict[Any, Any]:
+        """Withdraw the answer, and the prediction too if it was kept: who says "my data" means both."""
         try:
-            self._service.withdraw(receipt_id)  # given here a moment ago: nothing to look up
+            self._service.withdraw(receipt_id)
+            with contextlib.suppress(NotFound):
+                self._service.withdraw(prediction_id)
         except FraudError as error:
             return self.offer() | {self._said: self._alert(error, language)}
         return self.fresh() | {self._said: withdrawn_html(receipt_id, language)}

@@ -141,7 +141,7 @@ def test_another_node_withdraws_what_it_finds_at_the_head(tmp_path, store, repos
 def test_a_receipt_that_was_never_given_gets_one_sentence(store, save, withdraw, receipt):
     save(store, "harmless")
     store.drain()
-    with pytest.raises(NotFound, match="No flag with this receipt is kept here") as caught:
+    with pytest.raises(NotFound, match="Nothing with this receipt is kept here") as caught:
         withdraw(store, receipt)
     assert caught.value.field == "receipt_id"
     assert store.backlog() == 0

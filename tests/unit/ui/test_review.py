@@ -176,12 +176,12 @@ def test_the_password_is_a_secret_of_some_length() -> None:
 @pytest.fixture
 def section(service: FraudService) -> WithdrawSection:
     with gr.Blocks():
-        return WithdrawSection(service, Localised(), gr.State("en"), gr.State(""))
+        return WithdrawSection(service, Localised(), gr.State("en"), gr.State(""), gr.State(""))
 
 
 def test_a_receipt_can_be_withdrawn_now_or_later(section: WithdrawSection, service: FraudService) -> None:
     now, later = flag(service, 0), flag(service, 1)
-    assert now in section._withdraw("en", now)[section._said]
+    assert now in section._withdraw("en", now, "")[section._said]
     assert now in section.in_language("pt-BR", now)[section._said]
     done = section._withdraw_earlier("pt-BR", f" {later} ", NOBODY)
     assert "Retirado" in done[section._earlier_said] and done[section._earlier] == ""
@@ -196,10 +196,10 @@ def test_a_receipt_tells_where_its_answer_is(section: WithdrawSection, service: 
     assert "nenhuma versão foi treinada" in said and flag_id in said
     service.withdraw(flag_id)
     assert "Withdrawn" in section._trace_earlier("en", flag_id)[section._earlier_said]
-    assert "No answer" in section._trace_earlier("en", "<b>")[section._earlier_said]
+    assert "Nothing with" in section._trace_earlier("en", "<b>")[section._earlier_said]
 
 
 @pytest.mark.parametrize("typed", ["", "f_nothing", "<b>", None])
 def test_an_unknown_receipt_is_said_so(section: WithdrawSection, typed: Any) -> None:
     said = section._withdraw_earlier("en", typed, NOBODY)[section._earlier_said]
-    assert "No answer with this receipt" in said and "<b>" not in said
+    assert "Nothing with this receipt" in said and "<b>" not in said
