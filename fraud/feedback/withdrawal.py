@@ -15,9 +15,20 @@ from fraud.errors import FlagError
 from fraud.feedback.events import Row, WithdrawalEvent, is_kept
 from fraud.feedback.parquet import parquet_bytes, parquet_of
 from fraud.feedback.parsing import parse_line, parse_row
-from fraud.feedback.shards import ids_in, json_line, numbered_lines, prediction_in, shards, split_lines
+from fraud.feedback.shards import (
+    holds,
+    ids_in,
+    json_line,
+    may_be_about,
+    may_show,
+    numbered_lines,
+    prediction_in,
+    shards,
+    split_lines,
+)
 from fraud.repositories.port import Add
 
+_WITHDRAWAL = b'"withdrawal"'
 _FLAG_ID = re.compile(r"f_[0-9A-HJKMNP-TV-Z]{26}")
 _WITHDRAWABLE = re.compile(r"[fp]_[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -48,7 +59,7 @@ def withdrawal_id(receipt_id: str) -> str:
 def tombstones(lines: bytes) -> dict[str, bytes]:
     """Return the withdrawn flag of each withdrawal among JSONL lines, with its line."""
     found: dict[str, bytes] = {}
-    if b'"withdrawal"' in lines:
+    if _WITHDRAWAL in lines:
         for line in split_lines(lines):
             flag_id = _withdrawn_by(line)
             if flag_id is not None:
@@ -61,6 +72,7 @@ def tombstones_at(snapshot: Path) -> dict[str, bytes]:
     return {
         flag_id: line
         for path in shards(snapshot)
+        if holds(path, _WITHDRAWAL)
         for _, line in numbered_lines(path)
         if (flag_id := _withdrawn_by(line)) is not None
     }
@@ -127,7 +139,7 @@ def _stone(stones: Mapping[str, bytes], event_id: str, flag_id: str) -> bytes:
 
 
 def _withdrawn_by(line: bytes) -> str | None:
-    if b'"withdrawal"' not in line:
+    if _WITHDRAWAL not in line:
         return None
     try:
         event = parse_row(parse_line(line))
@@ -140,6 +152,8 @@ def _dooms_of_flags(snapshot: Path, wanted: set[bytes], doomed: dict[Path, Doome
     """Mark the flags and what is about them; return the predictions that they were shown with."""
     shown: set[bytes] = set()
     for path in shards(snapshot):
+        if not may_be_about(path, wanted):
+            continue
         before: tuple[int, bytes] = (0, b"")
         for number, line in numbered_lines(path):
             if not wanted.isdisjoint(ids_in(line)):
@@ -177,6 +191,8 @@ def _doom_predictions(snapshot: Path, shown: set[bytes], doomed: dict[Path, Doom
     left: dict[bytes, list[tuple[Path, int]]] = {}
     flagged: set[bytes] = set()
     for path in shards(snapshot):
+        if not may_show(path, shown):
+            continue
         gone = doomed[path].lines if path in doomed else frozenset[int]()
         for number, line in numbered_lines(path):
             prediction = prediction_in(line)
