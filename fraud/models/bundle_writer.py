@@ -15,6 +15,8 @@ from fraud.data.table import NEVER_MS, Transactions
 from fraud.models import bundle
 from fraud.models.estimators import FraudClassifier
 from fraud.models.examples import REACH_DAYS
+from fraud.models.reference import Batch, Reference, build_reference, in_batches
+from fraud.models.reference_file import write_reference
 from fraud.models.report import write_figures
 from fraud.models.train import TrainedModel, Training
 
@@ -41,7 +43,7 @@ def write_bundle(
     staging = directory.with_name(f".{directory.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
     _write_files(training, staging, version=version, data_source=data_source, examples=examples)
-    bundle.load_bundle(staging)
+    bundle.load_bundle(staging).read_reference()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / bundle.MANIFEST).unlink(missing_ok=True)  # from here to its return there is no bundle
     for part in bundle.PARTS:
@@ -68,6 +70,7 @@ def _write_files(
     for name, model in training.models.items():
         model.forest.save(directory / bundle.SERVING_FILES[name])
         _write_pickle(training, model, directory / bundle.MODEL_FILES[name])
+    write_reference(_reference(training), directory / bundle.REFERENCE_FILE)
     _write_history(training.transactions, profile, directory / bundle.HISTORY_FILE)
     _write_predictions(training, directory / bundle.PREDICTIONS_FILE)
     write_figures(training, directory / "resultados")
@@ -124,6 +127,16 @@ def _write_history(transactions: Transactions, profile: Profile, path: Path) -> 
     reach = profile.features.longest_window_ms + int(days * DAY_MS)
     recent = np.flatnonzero(time >= time[-1] - reach)
     to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
+
+
+def _reference(training: Training) -> Reference:
+    """Return the held-out window as counts: what the release's columns, scores and decisions are like."""
+    window = Batch(
+        training.transactions.take(training.split.test),
+        {name: model.test_probability for name, model in training.models.items()},
+        {name: model.test_probability >= model.thresholds.review for name, model in training.models.items()},
+    )
+    return build_reference(training.profile, lambda: in_batches(window))
 
 
 def _write_predictions(training: Training, path: Path) -> None:
