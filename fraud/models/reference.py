@@ -93,6 +93,11 @@ class Column:
     groups: NDArray[np.intp]
 
     @property
+    def is_answer(self) -> bool:
+        """Whether the models made it, so that it is never missing but where nothing was scored."""
+        return self.name == DISAGREEMENT or self.name.partition(":")[0] in ("score", "alert")
+
+    @property
     def n_groups(self) -> int:
         """Number of groups."""
         return int(self.groups.max(initial=0)) + 1

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fraud.data.profile import DAY_MS
 from fraud.data.sketch import HOURS_PER_CELL, LevelBins, NumberBins
 from fraud.data.table import Floats
-from fraud.models.reference import Column, Kind, Reference, Sketch, Tally
+from fraud.models.reference import Batch, Column, Kind, Reference, Sketch, Tally
 from fraud.monitoring.comparing import Samples, distribution, hours, missing, variation_is_known
 from fraud.monitoring.drift_records import Aspect, ColumnDrift, Curve, DriftReport, Reason, Test, Verdict
 from fraud.monitoring.drift_statistics import (
@@ -24,6 +25,7 @@ from fraud.monitoring.drift_statistics import (
     two_proportions,
     wasserstein,
 )
+from fraud.monitoring.observations import Observations
 
 HOUR = "hour"
 _WEEK = 7
@@ -63,6 +65,21 @@ def start_window(reference: Reference) -> Tally:
     return Tally(reference.layout)
 
 
+def batch_of(observations: Observations) -> Batch:
+    """Return predictions as a batch of a window."""
+    answers = observations.answers.items()
+    return Batch(
+        observations.transactions,
+        {model: answer.probability for model, answer in answers},
+        {model: answer.alerted for model, answer in answers},
+    )
+
+
+def year_before(start_ms: int, end_ms: int) -> tuple[int, int]:
+    """Return the like period of a window: 52 weeks earlier, so that weekdays stay."""
+    return start_ms - 364 * DAY_MS, end_ms - 364 * DAY_MS
+
+
 def without_reference(n_rows: int) -> DriftReport:
     """Return the report for a release that was made before releases had a reference."""
     return DriftReport(
@@ -83,8 +100,8 @@ def measure_drift(
     ----------
     window : what `start_window(reference)` counted
     like_period : the window's counterpart a year before, counted in the same way. A column that differs
-        from the reference and not from it has changed with the season: it is "ok", and says so. Of a season that
-        the log has not seen yet nothing can be known.
+        from the reference and not from it has changed with the season: it is "ok", and says so. Of a
+        season that the log has not seen yet nothing can be known.
 
     Returns
     -------
@@ -163,7 +180,7 @@ def _column(reference: Sketch, window: Sketch, i: int, limits: DriftLimits) -> C
         drift = _with_effects(drift, column, values, (reference, window), i)
         if values.n_current >= limits.least_rows:
             tests += _distribution_tests(drift, column, values, limits)
-    if gaps is not None and gaps.n_current >= limits.least_rows:
+    if gaps is not None and gaps.n_current >= limits.least_rows and not column.is_answer:
         difference = abs(drift.missing_current - drift.missing_reference)
         found = two_proportions(
             drift.missing_reference, drift.missing_current, gaps.n_reference, gaps.n_current

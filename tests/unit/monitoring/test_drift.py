@@ -9,8 +9,16 @@ from fraud.data.profile import DAY_MS
 from fraud.data.table import Coded, Transactions
 from fraud.models.reference import Batch, Sketch, Tally, build_reference, in_batches
 from fraud.models.reference_file import to_json
-from fraud.monitoring.drift import curve, measure_drift, start_window, without_reference
+from fraud.monitoring.drift import (
+    batch_of,
+    curve,
+    measure_drift,
+    start_window,
+    without_reference,
+    year_before,
+)
 from fraud.monitoring.drift_records import ColumnDrift, DriftReport
+from fraud.monitoring.observations import ModelAnswers, Observations
 from tests.unit.monitoring.tables import (
     MONDAY,
     profile,
@@ -255,6 +263,35 @@ def test_scores_alert_rates_and_disagreement_are_watched() -> None:
     assert rate.reference_share is not None
     assert rate.current_share is not None
     assert rate.current_share > 2 * rate.reference_share
+
+
+def test_a_window_of_predictions_is_counted_with_their_answers() -> None:
+    batch = scored(table(np.random.default_rng(30), 20_000), 4)
+    reference = build_reference(profile(), lambda: [batch])
+    rows = week(31)
+    answered = scored(rows, 5)
+    answers = {m: ModelAnswers(p, answered.alerted[m]) for m, p in answered.probability.items()}
+    unknown, no = np.full(len(rows), np.nan), np.zeros(len(rows), bool)
+    version = Coded(np.zeros(len(rows), np.int32), ("1.0.0",))
+    log = Observations(rows.times(), version, answers, unknown, no, no, unknown, unknown, rows)
+    window = start_window(reference)
+    window.update(batch_of(log))
+    report = measure_drift(reference, window.sketch())
+    assert report.drifted == ()
+    assert column(report, "score:a").n_current == len(rows)
+
+
+def test_what_was_never_scored_is_not_judged_as_missing() -> None:
+    reference = build_reference(profile(), lambda: [scored(table(np.random.default_rng(32), 9_000), 6)])
+    report = measure_drift(reference, window_of(reference, week(33)))
+    assert report.drifted == ()
+    assert column(report, "score:a").verdict == "insufficient evidence"
+
+
+def test_the_like_period_begins_on_the_same_weekday() -> None:
+    start, end = year_before(MONDAY * DAY_MS, (MONDAY + 7) * DAY_MS)
+    assert (start // DAY_MS - MONDAY) % 7 == 0
+    assert end - start == 7 * DAY_MS
 
 
 def test_a_report_is_plain_json(reference: Sketch) -> None:
