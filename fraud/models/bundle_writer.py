@@ -16,6 +16,8 @@ from fraud.models import bundle
 from fraud.models.estimators import FraudClassifier
 from fraud.models.examples import REACH_DAYS
 from fraud.models.provenance import FlagUse, write_uses
+from fraud.models.reference import Batch, Reference, build_reference, in_batches
+from fraud.models.reference_file import write_reference
 from fraud.models.report import write_figures
 from fraud.models.train import TrainedModel, Training
 
@@ -47,7 +49,7 @@ def write_bundle(
     if uses:
         write_uses(uses, staging / bundle.USES_FILE)
     bundle.seal(staging, _manifest(training, version, data_source))
-    bundle.load_bundle(staging)
+    bundle.load_bundle(staging).read_reference()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / bundle.MANIFEST).unlink(missing_ok=True)  # from here to its return there is no bundle
     for part in bundle.PARTS:
@@ -67,6 +69,7 @@ def _write_files(training: Training, directory: Path, examples: Mapping[str, Any
     for name, model in training.models.items():
         model.forest.save(directory / bundle.SERVING_FILES[name])
         _write_pickle(training, model, directory / bundle.MODEL_FILES[name])
+    write_reference(_reference(training), directory / bundle.REFERENCE_FILE)
     _write_history(training.transactions, profile, directory / bundle.HISTORY_FILE)
     _write_predictions(training, directory / bundle.PREDICTIONS_FILE)
     write_figures(training, directory / "resultados")
@@ -122,6 +125,16 @@ def _write_history(transactions: Transactions, profile: Profile, path: Path) -> 
     reach = profile.features.longest_window_ms + int(days * DAY_MS)
     recent = np.flatnonzero(time >= time[-1] - reach)
     to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
+
+
+def _reference(training: Training) -> Reference:
+    """Return the held-out window as counts: what the release's columns, scores and decisions are like."""
+    window = Batch(
+        training.transactions.take(training.split.test),
+        {name: model.test_probability for name, model in training.models.items()},
+        {name: model.test_probability >= model.thresholds.review for name, model in training.models.items()},
+    )
+    return build_reference(training.profile, lambda: in_batches(window))
 
 
 def _write_predictions(training: Training, path: Path) -> None:

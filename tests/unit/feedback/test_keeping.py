@@ -8,7 +8,6 @@ from fraud.errors import NotFound, OutboxFull, StorageError
 from fraud.feedback.dataset import pull, read_events
 from fraud.feedback.events import PredictionEvent, is_kept, submission, withdrawal_row
 from fraud.feedback.keeping import KEEP_CONSENT_VERSION, PredictionLog, kept_row
-from fraud.feedback.labels import resolve_labels
 from fraud.feedback.purge import plan_purge, purge
 from fraud.feedback.store import FeedbackStore
 from fraud.feedback.trust import TrustPolicy, decide
@@ -180,8 +179,8 @@ def test_each_consent_is_taken_back_by_its_own_receipt(store, repository, kept_a
     take_back(store, prediction.prediction_id, flag.flagged_at)
     events, bad = read_events(repository, store.drain().revision)
     later = flag.flagged_at + timedelta(days=1)
-    assert not bad and resolve_labels(events, as_of=later).labels, "the flag keeps its copy of what was shown"
-    assert decide(events, TrustPolicy(quarantine_days=0), as_of=later).labels
+    labels = decide(events, TrustPolicy(quarantine_days=0), as_of=later).labels
+    assert not bad and labels, "the flag keeps its copy of what was shown"
     take_back(store, flag.flag_id, flag.flagged_at)
     head = store.drain().revision
     assert '"n7"' not in text_at(repository, head).replace("\\", "")
