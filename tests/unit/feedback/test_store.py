@@ -247,7 +247,7 @@ def test_a_card_says_its_schema_version_or_none(card, version):
 
 def test_a_damaged_record_is_named_and_the_rest_is_committed(store, repository, rows):
     good, bad = store.append(rows()), store.append(rows())
-    with store._outbox._transaction() as database:
+    with store._outbox._file.transaction() as database:
         database.execute("UPDATE submissions SET payload = x'00' WHERE receipt_id = ?", (bad.receipt_id,))
     report = store.drain()
     assert (report.damaged, report.n_submissions, report.backlog) == ((bad.receipt_id,), 1, 1)
@@ -256,7 +256,7 @@ def test_a_damaged_record_is_named_and_the_rest_is_committed(store, repository, 
 
 def test_a_batch_that_is_all_damaged_makes_no_commit(store, repository, rows):
     store.append(rows())
-    with store._outbox._transaction() as database:
+    with store._outbox._file.transaction() as database:
         database.execute("UPDATE submissions SET payload = x'00'")
     assert store.drain().n_batches == 0
     assert repository.head() is None
