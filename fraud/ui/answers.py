@@ -7,11 +7,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from fraud import formats
 from fraud.data.profile import Profile
 from fraud.models.report import MODEL_COLOURS
 from fraud.records import MODELS, Prediction, Score, Thresholds
 from fraud.serving.scorer import Explanation
-from fraud.ui import formats
 from fraud.ui.form import moment_of, shown_time
 from fraud.ui.plots import Bar, Mark, reasons_figure, timeline_figure
 from fraud.ui.reasons import reason_text

@@ -11,11 +11,11 @@ import pandas as pd
 
 from fraud.data.spreadsheet import spreadsheet_safe
 from fraud.errors import FraudError
+from fraud.formats import number, probability
 from fraud.records import MODELS
 from fraud.service import FraudService
 from fraud.serving.batch import BatchResult
 from fraud.ui.flagging import alert_html
-from fraud.ui.formats import number, probability
 from fraud.ui.language import Localised
 from fraud.ui.texts import column_label, error_text, text
 

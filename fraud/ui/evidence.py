@@ -4,10 +4,10 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fraud import formats
 from fraud.data.profile import Profile
 from fraud.records import MODELS, Flag, Label, Prediction
 from fraud.reviewing import ReviewCase
-from fraud.ui import formats
 from fraud.ui.form import shown_time
 from fraud.ui.reasons import unit_name
 from fraud.ui.texts import column_label, text

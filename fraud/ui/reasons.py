@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fraud import formats
 from fraud.data.profile import WINDOW_PATTERN, HistoryAggregate, InputField, Profile
 from fraud.records import Reason
-from fraud.ui import formats
 from fraud.ui.texts import column_label, text
 
 Value = float | str | None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fraud.data.profile import Profile
 from fraud.errors import FraudError
-from fraud.ui.formats import exact, pretty
+from fraud.formats import exact, pretty
 from fraud.ui.texts_review import REVIEW_TEXTS
 
 LANGUAGES = ("en", "pt-BR")

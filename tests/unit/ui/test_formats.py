@@ -1,6 +1,6 @@
 import pytest
 
-from fraud.ui import formats
+from fraud import formats
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""The monitoring directory: the newest report, the alerts' state and a line for every run there was.
+
+The ledger is one small file that is replaced as a whole, last of all: a run that dies on the way has left no
+trace but its report, and the next one does its work again.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fraud.durable import exclusive, sync_directory
+from fraud.errors import StorageError
+from fraud.monitoring.alerts import Alert, alerts_from_json
+
+LEDGER_FILE: Final = "ledger.json"
+SCHEMA_VERSION: Final = 1
+MAX_RUNS: Final = 800
+"""Two years of daily runs; older lines leave the ledger, their reports stay where they were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run: the window's end, what was looked at, what it came to, and a few figures to draw over time.
+
+    `figures` maps a name such as "f1:xgboost" to {"value", "low", "high"} or None.
+    """
+
+    until_ms: int
+    window_ms: int
+    dataset_revision: str | None
+    model_version: str
+    manifest_digest: str
+    state: str
+    figures: Mapping[str, Any]
+
+    def same_as(self, other: "RunLine") -> bool:
+        """Return whether both looked at the same window, data and model."""
+        return (
+            self.until_ms == other.until_ms
+            and self.window_ms == other.window_ms
+            and self.dataset_revision == other.dataset_revision
+            and self.manifest_digest == other.manifest_digest
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"figures": dict(self.figures)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The runs there were, oldest first, and the alerts as the newest window left them."""
+
+    runs: Sequence[RunLine] = ()
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
+
+    @property
+    def newest_ms(self) -> int | None:
+        """The end of the newest window that was looked at."""
+        return max((run.until_ms for run in self.runs), default=None)
+
+    def find(self, wanted: RunLine) -> RunLine | None:
+        """Return the run that looked at the same."""
+        return next((run for run in self.runs if run.same_as(wanted)), None)
+
+    def with_run(self, line: RunLine, alerts: Mapping[str, Alert]) -> "Ledger":
+        """Return the ledger after a run, which takes the place of an earlier one of the same window."""
+        others = [r for r in self.runs if (r.until_ms, r.window_ms) != (line.until_ms, line.window_ms)]
+        runs = sorted([*others, line], key=lambda run: run.until_ms)
+        return Ledger(tuple(runs[-MAX_RUNS:]), dict(alerts))
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the directory against other monitoring runs.
+
+    Raises
+    ------
+    StorageError
+        Another run holds it, or it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with exclusive(directory / "lock", timeout_s=1.0):
+            yield
+    except TimeoutError as error:
+        raise StorageError(
+            f"Another monitoring run is at work in {directory}; wait for it to end.", code="locked"
+        ) from error
+
+
+def read_ledger(directory: Path) -> Ledger:
+    """Return the ledger of a directory; an empty one before the first run.
+
+    Raises
+    ------
+    StorageError
+        It is damaged, or of a newer version of this program.
+    """
+    path = directory / LEDGER_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema_version"] > SCHEMA_VERSION:
+            raise StorageError(
+                f"{path} was written by a newer version of this program; update it.", code="ledger"
+            )
+        runs = tuple(RunLine(**line) for line in document["runs"])
+        return Ledger(runs, alerts_from_json(document["alerts"]))
+    except FileNotFoundError:
+        return Ledger()
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"{path} is damaged ({error}); move it away, and alerts start anew.", code="ledger"
+        ) from error
+
+
+def write_ledger(directory: Path, ledger: Ledger) -> None:
+    """Replace the ledger of a directory; return once it survives a crash."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "alerts": [alert.to_json() for alert in ledger.alerts.values()],
+        "runs": [run.to_json() for run in ledger.runs],
+    }
+    write_text(directory / LEDGER_FILE, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file as a whole; return once it survives a crash."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
+    sync_directory(path.parent)

@@ -1,0 +1,236 @@
+"""From rows of the feedback dataset to observations: predictions of a stretch of time and their labels."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pa_json
+
+from fraud.data.profile import Profile
+from fraud.data.table import Coded, Transactions, transactions_from_frame
+from fraud.data.validate import transactions_from_records, validate_transaction
+from fraud.errors import FlagError, TableError, TransactionError
+from fraud.feedback.events import Event, PredictionEvent
+from fraud.feedback.parsing import parse_row
+from fraud.feedback.trust import TrustPolicy, decide
+from fraud.monitoring.observations import ModelAnswers, Observations
+from fraud.records import (
+    MODELS,
+    Decision,
+    Label,
+    ModelVersion,
+    Prediction,
+    Score,
+    Thresholds,
+)
+
+_VOTED_ON = ("event_id", "content_digest", "recorded_ms", *(f"{model}_probability" for model in MODELS))
+_OBSERVED = (
+    *_VOTED_ON,
+    *("transaction_json", "model_version", "latency_ms", "audit_asked", "audit_probability"),
+    *(f"{model}_decision" for model in MODELS),
+)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the dataset shows of a stretch of time, and what of it could not be used.
+
+    Attributes
+    ----------
+    observations : the predictions, with what is known of each
+    n_labels : predictions of the stretch with a label
+    unused : reason -> number of predictions of the stretch that are left out
+    """
+
+    observations: Observations
+    n_labels: int
+    unused: Mapping[str, int]
+
+
+def observe(
+    tables: Iterable[pa.Table],
+    profile: Profile,
+    *,
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+    trust: TrustPolicy,
+) -> Observed:
+    """Return the predictions made in [start, end) with the labels that were known at `as_of`.
+
+    A label is what `trust.decide` makes of everything that was said of a content, so a monitoring run
+    believes whom a retraining would. What was withdrawn is not among the tables and counts for nothing.
+
+    Parameters
+    ----------
+    tables : valid rows of the dataset at one revision, in the columns of the event schema, in any parts
+    """
+    start_ms, end_ms = _ms(start), _ms(end)
+    said: list[Mapping[str, Any]] = []
+    voted: list[pa.Table] = []
+    seen: list[pa.Table] = []
+    for table in tables:
+        predicted = pc.equal(table["event"], "prediction")
+        said += table.filter(pc.invert(predicted)).to_pylist()
+        predictions = table.filter(predicted)
+        voted.append(predictions.select(_VOTED_ON))
+        when = predictions["recorded_ms"]
+        inside = pc.and_(pc.greater_equal(when, start_ms), pc.less(when, end_ms))
+        inside = pc.and_(inside, pc.equal(predictions["profile"], profile.name))
+        seen.append(predictions.filter(inside).select(_OBSERVED))
+    labels = _labels(said, voted, as_of, trust)
+    return _observed(pa.concat_tables(seen) if seen else None, labels, profile, as_of)
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def _labels(
+    said: Sequence[Mapping[str, Any]], voted: Sequence[pa.Table], as_of: datetime, trust: TrustPolicy
+) -> dict[str, float]:
+    """Return content digest -> 1 or 0, for what has a label."""
+    events: list[Event] = []
+    for row in said:
+        try:
+            events.append(parse_row(row))
+        except FlagError:  # the tables hold valid rows; one that this version cannot read says nothing
+            continue
+    flagged = pa.array({row["prediction_id"] for row in said if row["event"] == "flag"}, pa.string())
+    for table in voted:
+        for row in table.filter(pc.is_in(table["event_id"], flagged)).to_pylist():
+            events.append(_what_was_shown(row))
+    resolution = decide(events, trust, as_of=as_of)
+    return {label.content_digest: float(label.label is Label.FRAUD) for label in resolution.labels}
+
+
+def _what_was_shown(row: Mapping[str, Any]) -> PredictionEvent:
+    """Return as much of a prediction as votes on it are weighed by."""
+    nowhere = Thresholds(1.0, 1.0)
+    scores = {m: Score(m, row[f"{m}_probability"], nowhere, Decision.APPROVE) for m in MODELS}
+    made_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=row["recorded_ms"])
+    prediction = Prediction(
+        prediction_id=row["event_id"],
+        predicted_at=made_at,
+        profile="",
+        transaction={},
+        history=None,
+        scores=scores,
+        model_version=ModelVersion("", None, ""),
+        latency_ms=0.0,
+    )
+    return PredictionEvent(row["event_id"], "", row["content_digest"], "", prediction)
+
+
+def _observed(
+    seen: pa.Table | None, labels: Mapping[str, float], profile: Profile, as_of: datetime
+) -> Observed:
+    unused: Counter[str] = Counter()
+    if seen is None:
+        seen = pa.table({name: pa.array([], _type_of(name)) for name in _OBSERVED})
+    seen = seen.take(pc.sort_indices(seen, [("recorded_ms", "ascending"), ("event_id", "ascending")]))
+    transactions, fits = _transactions(seen["transaction_json"], profile, as_of)
+    if not fits.all():
+        unused["does not fit the profile any more"] = int((~fits).sum())
+        seen = seen.filter(pa.array(fits))
+    known = np.array([labels.get(d, np.nan) for d in seen["content_digest"].to_pylist()], np.float64)
+    asked = _booleans(seen["audit_asked"])
+    observations = Observations(
+        predicted_ms=_floats(seen["recorded_ms"]).astype(np.int64),
+        version=_coded(seen["model_version"]),
+        answers={
+            model: ModelAnswers(
+                _floats(seen[f"{model}_probability"]),
+                ~_booleans(pc.equal(seen[f"{model}_decision"], Decision.APPROVE.value)),
+            )
+            for model in MODELS
+        },
+        labels=known,
+        volunteered=np.isfinite(known) & ~asked,
+        audit_asked=asked,
+        audit_probability=_floats(seen["audit_probability"]),
+        latency_ms=_floats(seen["latency_ms"]),
+        transactions=transactions,
+    )
+    return Observed(observations, int(np.isfinite(known).sum()), dict(unused))
+
+
+def _type_of(name: str) -> pa.DataType:
+    from fraud.feedback.parquet import arrow_schema
+
+    return arrow_schema().field(name).type
+
+
+def _floats(column: pa.ChunkedArray) -> Any:
+    """Return float64 [n], NaN where null."""
+    return pc.fill_null(pc.cast(column, pa.float64()), float("nan")).to_numpy()
+
+
+def _booleans(column: pa.ChunkedArray) -> Any:
+    """Return bool [n], False where null."""
+    return pc.fill_null(column, False).to_numpy().astype(bool)
+
+
+def _coded(column: pa.ChunkedArray) -> Coded:
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    return Coded(codes.astype(np.int32), tuple(encoded.dictionary.to_pylist()))
+
+
+def _transactions(texts: pa.ChunkedArray, profile: Profile, as_of: datetime) -> tuple[Transactions, Any]:
+    """Return the transactions row by row, and bool [n], which of the texts fit the profile.
+
+    All are read column-wise at once; only where that is refused is each looked at by itself.
+    """
+    try:
+        return _by_column(texts, profile), np.ones(len(texts), bool)
+    except (TableError, pa.ArrowInvalid):
+        return _one_by_one(texts, profile, as_of)
+
+
+def _by_column(texts: pa.ChunkedArray, profile: Profile) -> Transactions:
+    if len(texts) == 0:
+        return transactions_from_records(profile, [])
+    lines = "\n".join(texts.to_pylist()).encode()
+    options = pa_json.ParseOptions(explicit_schema=_schema(profile), unexpected_field_behavior="ignore")
+    block = pa_json.ReadOptions(block_size=max(1 << 20, 2 * max(len(t) for t in texts.to_pylist()) + 64))
+    table = pa_json.read_json(io.BytesIO(lines), read_options=block, parse_options=options)
+    found = transactions_from_frame(table.to_pandas(), profile)
+    return found.take(np.argsort(found.rows, kind="stable"))  # as they were predicted, not as they occurred
+
+
+def _schema(profile: Profile) -> pa.Schema:
+    roles = profile.columns
+    types: dict[str, pa.DataType] = dict.fromkeys(profile.text_columns, pa.string())
+    for field in profile.fields:
+        if field.kind != "category":
+            kinds = {"number": pa.float64(), "boolean": pa.bool_(), "date": pa.string()}
+            types[field.column] = kinds[field.kind]
+    if roles.time is not None:
+        types[roles.time] = pa.string() if roles.time_step_ms is None else pa.float64()
+    if roles.id is not None:
+        types[roles.id] = pa.string()
+    return pa.schema(list(types.items()))
+
+
+def _one_by_one(texts: pa.ChunkedArray, profile: Profile, as_of: datetime) -> tuple[Transactions, Any]:
+    records: list[Mapping[str, Any]] = []
+    fits = np.zeros(len(texts), bool)
+    for position, text in enumerate(texts.to_pylist()):
+        try:
+            records.append(validate_transaction(profile, json.loads(text), as_of))
+        except TransactionError:
+            continue
+        fits[position] = True
+    found = transactions_from_records(profile, records)
+    return found.take(np.argsort(found.rows, kind="stable")), fits

@@ -1,0 +1,198 @@
+"""What the dataset holds becomes observations: nothing guessed, nothing lost in silence."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from fraud.data.profile import load_profile
+from fraud.feedback.events import review_row, submission, withdrawal_row
+from fraud.feedback.parquet import table_of
+from fraud.feedback.trust import TrustPolicy
+from fraud.ids import new_id
+from fraud.monitoring.observing import observe
+from fraud.records import (
+    MODELS,
+    Decision,
+    Finding,
+    Flag,
+    Label,
+    ModelVersion,
+    Prediction,
+    Review,
+    Score,
+    Thresholds,
+    Verdict,
+    Withdrawal,
+)
+
+NOON = datetime(2026, 9, 20, 12, tzinfo=UTC)
+PROFILE = load_profile("cards")
+AT_ONCE = TrustPolicy(quarantine_days=0)
+
+
+def _transaction(**changes):
+    values = {f.column: f.default for f in PROFILE.fields}
+    ids = {"transaction_id": None, "occurred_at": "2026-09-20T11:00:00+00:00", "card_id": "c1"}
+    return values | ids | {"merchant_id": "m1"} | changes
+
+
+def _shown(minute=0, probability=0.1, asked=None, pi=None, transaction=None, profile="cards"):
+    thresholds = Thresholds(0.2, 0.8)
+    score = {m: Score(m, probability, thresholds, thresholds.decide(probability)) for m in MODELS}
+    prediction = Prediction(
+        prediction_id=new_id("p"),
+        predicted_at=NOON + timedelta(minutes=minute),
+        profile=profile,
+        transaction=_transaction(amount=10.0 + minute) if transaction is None else transaction,
+        history=None,
+        scores=score,
+        model_version=ModelVersion("1.0.0", None, "d" * 64),
+        latency_ms=1.5,
+        audit_asked=asked,
+        audit_probability=pi,
+    )
+    return prediction
+
+
+def _flagged(prediction, label=Label.FRAUD, reporter="r1"):
+    flag = Flag(
+        new_id("f"),
+        prediction.predicted_at + timedelta(hours=1),
+        prediction.prediction_id,
+        Verdict.WRONG,
+        label,
+        "",
+        "1",
+        reporter,
+    )
+    rows = submission(
+        prediction,
+        flag,
+        node="n",
+        audit_asked=prediction.audit_asked,
+        audit_probability=prediction.audit_probability,
+    )
+    return flag, list(rows)
+
+
+def _kept(prediction):
+    return _flagged(prediction)[1][:1]
+
+
+def _observe(rows, profile=PROFILE, **changes):
+    window = {"start": NOON, "end": NOON + timedelta(days=1), "as_of": NOON + timedelta(days=30)}
+    return observe([table_of(rows)], profile, trust=AT_ONCE, **(window | changes))
+
+
+def test_predictions_come_in_the_order_in_which_they_were_made() -> None:
+    rows = _kept(_shown(2, 0.9)) + _kept(_shown(1, 0.3)) + _kept(_shown(0, 0.1))
+    found = _observe(rows).observations
+    assert found.answers["xgboost"].probability.tolist() == [0.1, 0.3, 0.9]
+    assert found.answers["xgboost"].alerted.tolist() == [False, True, True]
+    assert found.transactions.numbers["amount"].tolist() == [10, 11, 12]
+
+
+def test_the_transactions_stay_beside_their_predictions_whatever_their_own_time() -> None:
+    late = _transaction(amount=1.0, occurred_at="2026-09-20T11:30:00+00:00")
+    early = _transaction(amount=2.0, occurred_at="2026-09-20T10:30:00+00:00")
+    rows = _kept(_shown(0, 0.1, transaction=late)) + _kept(_shown(1, 0.9, transaction=early))
+    found = _observe(rows).observations
+    assert found.transactions.numbers["amount"].tolist() == [1, 2]
+    assert found.transactions.texts["card_id"].texts() == ["c1", "c1"]
+
+
+def test_a_prediction_that_nobody_spoke_of_has_no_label() -> None:
+    found = _observe(_kept(_shown()))
+    assert np.isnan(found.observations.labels).all()
+    assert found.n_labels == 0
+
+
+def test_an_answer_that_was_asked_for_by_lot_is_told_from_one_that_was_volunteered() -> None:
+    _, asked = _flagged(_shown(0, asked=True, pi=0.2))
+    _, volunteered = _flagged(_shown(1, asked=False, pi=0.1), Label.LEGITIMATE)
+    found = _observe(asked + volunteered).observations
+    assert found.labels.tolist() == [1, 0]
+    assert found.volunteered.tolist() == [False, True]
+    assert found.audit_asked.tolist() == [True, False]
+    assert found.audit_probability.tolist() == [0.2, 0.1]
+
+
+def test_a_label_that_came_later_than_asked_for_is_not_known() -> None:
+    _, rows = _flagged(_shown())
+    assert _observe(rows, as_of=NOON + timedelta(minutes=59)).n_labels == 0
+    assert _observe(rows, as_of=NOON + timedelta(minutes=61)).n_labels == 1
+
+
+def test_a_flag_on_a_prediction_before_the_window_gives_the_same_content_its_label() -> None:
+    """Somebody flagged the very same transaction yesterday; both predictions are of one content."""
+    first = _shown(0, transaction=_transaction())
+    second = replace(first, prediction_id=new_id("p"), predicted_at=NOON + timedelta(days=2))
+    found = _observe(
+        _flagged(first)[1] + _kept(second), start=NOON + timedelta(days=1), end=NOON + timedelta(days=3)
+    )
+    assert len(found.observations) == 1
+    assert found.observations.labels.tolist() == [1]
+
+
+def test_a_maintainers_finding_against_a_flag_ends_its_label() -> None:
+    flag, rows = _flagged(_shown())
+    review = Review(new_id("v"), NOON + timedelta(hours=2), flag.flag_id, Finding.REJECT, "", "m")
+    assert _observe([*rows, review_row(review, node="n")]).n_labels == 0
+
+
+def test_a_withdrawn_flag_gives_no_label() -> None:
+    flag, rows = _flagged(_shown())
+    gone = Withdrawal(new_id("w"), NOON + timedelta(days=3), flag.flag_id)
+    assert _observe([*rows, withdrawal_row(gone, node="n")]).n_labels == 0
+
+
+def test_only_the_window_and_the_profile_are_looked_at() -> None:
+    rows = _kept(_shown(-1)) + _kept(_shown(0)) + _kept(_shown(24 * 60)) + _kept(_shown(1, profile="other"))
+    assert len(_observe(rows).observations) == 1
+
+
+def test_what_does_not_fit_the_profile_is_left_out_and_counted() -> None:
+    rows = _kept(_shown(0)) + _kept(_shown(1, transaction=_transaction(amount=-3.0)))
+    found = _observe(rows)
+    assert found.observations.transactions.numbers["amount"].tolist() == [10]
+    assert dict(found.unused) == {"does not fit the profile any more": 1}
+
+
+def test_no_predictions_are_no_observations() -> None:
+    assert len(_observe([]).observations) == 0
+    assert len(observe([], PROFILE, start=NOON, end=NOON, as_of=NOON, trust=AT_ONCE).observations) == 0
+
+
+@pytest.mark.parametrize("name", ["ulb", "handbook", "sparkov"])
+def test_every_shipped_profile_is_read_by_column_as_it_is_read_one_by_one(name, monkeypatch) -> None:
+    from fraud.data.validate import validate_transaction
+    from fraud.monitoring import observing
+
+    profile = load_profile(name)
+    raw = {f.column: f.default for f in profile.fields if f.default is not None}
+    raw |= {e.column: "7" for e in profile.entities}
+    raw |= {profile.columns.time: 50_000 if profile.columns.time_step_ms else "2020-01-05T10:00:00Z"}
+    for field in profile.fields:
+        if field.required and field.column not in raw:
+            raw[field.column] = {"number": 1.5, "date": "1980-01-31", "boolean": True}.get(
+                field.kind, field.levels[0] if field.levels else "x"
+            )
+    transaction = validate_transaction(profile, raw, NOON)
+    rows = _kept(_shown(0, transaction=transaction, profile=name))
+    quick = _observe(rows, profile).observations.transactions
+    monkeypatch.setattr(observing, "_by_column", lambda *_: (_ for _ in ()).throw(observing.TableError("x")))
+    careful = _observe(rows, profile).observations.transactions
+    assert len(quick) == len(careful) == 1
+    for column, values in careful.numbers.items():
+        np.testing.assert_array_equal(quick.numbers[column], values)
+    for column, texts in careful.texts.items():
+        assert quick.texts[column].texts() == texts.texts()
+    np.testing.assert_array_equal(quick.times(), careful.times())
+
+
+def test_decisions_other_than_approve_are_alerts() -> None:
+    found = _observe(_kept(_shown(0, 0.95))).observations
+    assert Thresholds(0.2, 0.8).decide(0.95) is Decision.DECLINE
+    assert found.answers["random_forest"].alerted.tolist() == [True]
