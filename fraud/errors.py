@@ -9,6 +9,7 @@
     ├── RateLimited           too many answers in a short time; `seconds` says how long to wait
     ├── AccessDenied          nobody is logged in who may do this, or the password is wrong
     ├── WebhookRefused        a webhook whose headers, time, signature or body are not what they must be
+    ├── EvidenceError         labels, lots or scores that no figure of a monitoring run can rest on
     ├── NotFound              a prediction, receipt, version, revision or file that is not there
     ├── BundleRefused         a model bundle whose files, digests or schema are not what they claim
     ├── StorageError          a write could not be made durable; nothing was acknowledged
@@ -84,6 +85,10 @@ class WebhookRefused(FraudError):
 
 class NotFound(FraudError):
     """Something that was named does not exist."""
+
+
+class EvidenceError(FraudError):
+    """Labels, lots or scores break a rule that every figure about them rests on."""
 
 
 class BundleRefused(FraudError):
