@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from fraud.data.profile import Profile, load_profile
 from fraud.data.sources import load_transactions, simulated_frame
 from fraud.models.bundle_writer import write_bundle
 from fraud.models.examples import choose_examples
 from fraud.models.train import train
+
+settings.register_profile("shared", deadline=None)  # a busy machine is no defect
+settings.load_profile("shared")
 
 
 def small_profile_text() -> str:

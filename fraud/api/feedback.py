@@ -1,5 +1,6 @@
 """The routes of feedback: a word on a prediction, its receipt, and taking it back."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -71,7 +72,7 @@ def add_feedback(app: FastAPI, service: FraudService) -> None:
     ) -> ReceiptAnswer:
         """Keep a word on a prediction; answered once it survives a crash."""
         address = _address_of(http)
-        sent = request.model_dump_json().encode()
+        sent = json.dumps(request.model_dump(), sort_keys=True).encode()  # ASCII: half a surrogate pair too
         receipt = service.flag(
             request.prediction_id,
             request.verdict,

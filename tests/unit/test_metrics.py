@@ -185,7 +185,7 @@ def test_a_full_backlog_answers_503_with_when_to_ask_again(client: TestClient) -
     problem = answers[-1].json()
     assert answers[-1].headers["content-type"] == "application/problem+json"
     assert int(answers[-1].headers["retry-after"]) > 0
-    assert problem["code"] == "outbox_full" and "5 submissions wait" in problem["detail"]
+    assert problem["code"] == "outbox_full" and "5 submissions may wait" in problem["detail"]
     assert figure(client, "fraud_http_errors_total", error="OutboxFull") == 1
     assert client.get("/healthz").status_code == 200
 
