@@ -8,6 +8,7 @@
     ├── FlagError             a flag cannot be taken as it is (no consent, no label, comment too long)
     ├── RateLimited           too many answers in a short time; `seconds` says how long to wait
     ├── AccessDenied          nobody is logged in who may do this, or the password is wrong
+    ├── EvidenceError         labels, lots or scores that no figure of a monitoring run can rest on
     ├── NotFound              a prediction, receipt, version, revision or file that is not there
     ├── BundleRefused         a model bundle whose files, digests or schema are not what they claim
     ├── StorageError          a write could not be made durable; nothing was acknowledged
@@ -79,6 +80,10 @@ class AccessDenied(FraudError):
 
 class NotFound(FraudError):
     """Something that was named does not exist."""
+
+
+class EvidenceError(FraudError):
+    """Labels, lots or scores break a rule that every figure about them rests on."""
 
 
 class BundleRefused(FraudError):
