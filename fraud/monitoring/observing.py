@@ -58,36 +58,40 @@ class Observed:
 def observe(
     tables: Iterable[pa.Table],
     profile: Profile,
+    stretches: Mapping[str, tuple[datetime, datetime]],
     *,
-    start: datetime,
-    end: datetime,
     as_of: datetime,
     trust: TrustPolicy,
-) -> Observed:
-    """Return the predictions made in [start, end) with the labels that were known at `as_of`.
+) -> dict[str, Observed]:
+    """Return the predictions made in each stretch with the labels that were known at `as_of`.
 
     A label is what `trust.decide` makes of everything that was said of a content, so a monitoring run
     believes whom a retraining would. What was withdrawn is not among the tables and counts for nothing.
 
     Parameters
     ----------
-    tables : valid rows of the dataset at one revision, in the columns of the event schema, in any parts
+    tables : valid rows of the dataset at one revision, in the columns of the event schema, in any parts;
+        read once
+    stretches : name -> [start, end)
     """
-    start_ms, end_ms = _ms(start), _ms(end)
     said: list[Mapping[str, Any]] = []
     voted: list[pa.Table] = []
-    seen: list[pa.Table] = []
+    seen: dict[str, list[pa.Table]] = {name: [] for name in stretches}
     for table in tables:
         predicted = pc.equal(table["event"], "prediction")
         said += table.filter(pc.invert(predicted)).to_pylist()
         predictions = table.filter(predicted)
         voted.append(predictions.select(_VOTED_ON))
-        when = predictions["recorded_ms"]
-        inside = pc.and_(pc.greater_equal(when, start_ms), pc.less(when, end_ms))
-        inside = pc.and_(inside, pc.equal(predictions["profile"], profile.name))
-        seen.append(predictions.filter(inside).select(_OBSERVED))
+        ours = predictions.filter(pc.equal(predictions["profile"], profile.name)).select(_OBSERVED)
+        for name, (start, end) in stretches.items():
+            when = ours["recorded_ms"]
+            inside = pc.and_(pc.greater_equal(when, _ms(start)), pc.less(when, _ms(end)))
+            seen[name].append(ours.filter(inside))
     labels = _labels(said, voted, as_of, trust)
-    return _observed(pa.concat_tables(seen) if seen else None, labels, profile, as_of)
+    return {
+        name: _observed(pa.concat_tables(parts) if parts else None, labels, profile, as_of)
+        for name, parts in seen.items()
+    }
 
 
 def _ms(moment: datetime) -> int:

@@ -81,9 +81,11 @@ def _kept(prediction):
     return _flagged(prediction)[1][:1]
 
 
-def _observe(rows, profile=PROFILE, **changes):
-    window = {"start": NOON, "end": NOON + timedelta(days=1), "as_of": NOON + timedelta(days=30)}
-    return observe([table_of(rows)], profile, trust=AT_ONCE, **(window | changes))
+def _observe(
+    rows, profile=PROFILE, start=NOON, end=NOON + timedelta(days=1), as_of=NOON + timedelta(days=30)
+):
+    tables = [table_of(rows)]
+    return observe(tables, profile, {"now": (start, end)}, as_of=as_of, trust=AT_ONCE)["now"]
 
 
 def test_predictions_come_in_the_order_in_which_they_were_made() -> None:
@@ -162,7 +164,18 @@ def test_what_does_not_fit_the_profile_is_left_out_and_counted() -> None:
 
 def test_no_predictions_are_no_observations() -> None:
     assert len(_observe([]).observations) == 0
-    assert len(observe([], PROFILE, start=NOON, end=NOON, as_of=NOON, trust=AT_ONCE).observations) == 0
+    found = observe([], PROFILE, {"now": (NOON, NOON)}, as_of=NOON, trust=AT_ONCE)
+    assert len(found["now"].observations) == 0
+
+
+def test_stretches_may_overlap_and_are_read_in_one_pass() -> None:
+    rows = _kept(_shown(0)) + _kept(_shown(1)) + _kept(_shown(2))
+    stretches = {
+        "early": (NOON, NOON + timedelta(minutes=2)),
+        "late": (NOON + timedelta(minutes=1), NOON + timedelta(minutes=3)),
+    }
+    found = observe(iter([table_of(rows)]), PROFILE, stretches, as_of=NOON, trust=AT_ONCE)
+    assert {name: len(part.observations) for name, part in found.items()} == {"early": 2, "late": 2}
 
 
 @pytest.mark.parametrize("name", ["ulb", "handbook", "sparkov"])
