@@ -12,7 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from fraud.cli_feedback import add_feedback_commands
+from fraud.cli_production import add_production_commands
 from fraud.cli_trust import add_quarantine, trust_policy
+from fraud.cli_webhooks import add_webhook_commands
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
@@ -44,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_data_commands(commands)
     add_feedback_commands(commands)
+    add_production_commands(commands)
     _add_release_commands(commands)
+    add_webhook_commands(commands)
     return parser
 
 

@@ -8,6 +8,7 @@
     ├── FlagError             a flag cannot be taken as it is (no consent, no label, comment too long)
     ├── RateLimited           too many answers in a short time; `seconds` says how long to wait
     ├── AccessDenied          nobody is logged in who may do this, or the password is wrong
+    ├── WebhookRefused        a webhook whose headers, time, signature or body are not what they must be
     ├── EvidenceError         labels, lots or scores that no figure of a monitoring run can rest on
     ├── NotFound              a prediction, receipt, version, revision or file that is not there
     ├── BundleRefused         a model bundle whose files, digests or schema are not what they claim
@@ -76,6 +77,10 @@ class RateLimited(FraudError):
 
 class AccessDenied(FraudError):
     """Nobody who may do this is logged in, or the password is wrong."""
+
+
+class WebhookRefused(FraudError):
+    """A webhook's headers, time, signature or body are not what they must be."""
 
 
 class NotFound(FraudError):

@@ -83,6 +83,10 @@ class ModelRegistry:
         """Return the files of a version; NotFound if it was never recorded."""
         return self._repository.snapshot(self._revision(version))
 
+    def read(self, revision: str, path: str) -> bytes:
+        """Return one file of a recorded version, without the rest of it."""
+        return self._repository.read(path, revision)
+
     def versions(self) -> tuple[RegisteredVersion, ...]:
         """Return all versions, newest first."""
         aliases = self.aliases()
@@ -194,9 +198,10 @@ class ModelRegistry:
     def _commit(self, operations: Any, message: str) -> str:
         """Commit on the head, computing the change anew whenever somebody else was quicker."""
         for attempt in range(_ATTEMPTS):
-            parent = self._repository.head()
             try:
-                return self._repository.commit(list(operations(parent)), message, parent)
+                with self._repository.turn():
+                    parent = self._repository.head()
+                    return self._repository.commit(list(operations(parent)), message, parent)
             except StaleParent:
                 if attempt == _ATTEMPTS - 1:
                     raise

@@ -1,5 +1,7 @@
 """All configuration, typed and frozen. The only reader of the environment."""
 
+import ipaddress
+import logging
 import os
 import re
 import socket
@@ -13,7 +15,10 @@ from fraud.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_SIGN_IN = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 _SHORTEST_PASSWORD = 12
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 7860
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For is believed; from anybody else it is ignored."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class FeedbackSettings:
     pseudonym_key: str | None = field(default=None, repr=False)
     reporter_limit: str = "60/minute; 1000/day"
     address_limit: str = "600/minute; 20000/day"
+    lookup_limit: str = "10/minute; 200/day"
     audit_share: float = 0.05
     quarantine_days: float | None = 0.0
     """Age from which a flag is used without a review; None for the profile's label delay."""
@@ -61,9 +69,25 @@ class HubSettings:
 
 @dataclass(frozen=True)
 class ReviewSettings:
-    """Who may decide about flags on the page: whoever knows the password; without one, nobody."""
+    """Who may decide about flags on the page: whoever knows the password, and the reviewers; or nobody.
+
+    `reviewers` are names of users and organisations on the Hub, who sign in there; empty wherever they
+    cannot.
+    """
 
     password: str | None = field(default=None, repr=False)
+    reviewers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """Who is told of promotions and alerts, as written; fraud/webhooks reads it. Addresses may hold keys."""
+
+    directory: Path = ROOT / "feedback_store" / "webhooks"
+    endpoints: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    allow_private: str = ""
+    send_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +99,7 @@ class Settings:
     models: ModelSettings = ModelSettings()
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -83,13 +108,17 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
     FRAUD_REFRESH_SECONDS; FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute; 1000/day" or
-    "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
+    "off"), FRAUD_LOOKUP_LIMIT (of receipts asked for by an address that this server did not give),
+    FRAUD_TRUSTED_PROXIES (addresses and networks, by commas, whose X-Forwarded-For is believed; default
+    none), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
     flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
     Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
     FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
-    tab to maintainers). On a Space (SPACE_ID is set) the host defaults
-    to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests
-    and commits.
+    tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
+    in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
+    such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With
+    a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -104,6 +133,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         server=ServerSettings(
             host=env.get("FRAUD_HOST") or ("0.0.0.0" if on_space else "127.0.0.1"),  # noqa: S104 (a Space's proxy)
             port=int(_number(env, "FRAUD_PORT", 7860, 1, 65_535)),
+            trusted_proxies=_networks(env, "FRAUD_TRUSTED_PROXIES"),
         ),
         feedback=FeedbackSettings(
             directory=Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store"),
@@ -113,6 +143,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             pseudonym_key=env.get("FRAUD_PSEUDONYM_KEY") or None,
             reporter_limit=_limit(env, "FRAUD_REPORTER_LIMIT", FeedbackSettings.reporter_limit),
             address_limit=_limit(env, "FRAUD_ADDRESS_LIMIT", FeedbackSettings.address_limit),
+            lookup_limit=_limit(env, "FRAUD_LOOKUP_LIMIT", FeedbackSettings.lookup_limit),
             audit_share=_number(env, "FRAUD_AUDIT_SHARE", FeedbackSettings.audit_share, 0, 1),
             quarantine_days=_quarantine_days(env, strangers=on_space or hub.dataset is not None),
         ),
@@ -122,7 +153,21 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 30.0 if hub.models else 2.0, 0.05, 86_400),
         ),
         hub=hub,
-        review=ReviewSettings(password=_password(env)),
+        review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
+        webhooks=_webhooks(env),
+    )
+
+
+def _webhooks(env: Mapping[str, str]) -> WebhookSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    return WebhookSettings(
+        directory=Path(env.get("FRAUD_WEBHOOK_DIR") or feedback / "webhooks"),
+        endpoints=env.get("FRAUD_WEBHOOKS") or "",
+        secrets=tuple(
+            part.strip() for part in (env.get("FRAUD_WEBHOOK_SECRETS") or "").split(",") if part.strip()
+        ),
+        allow_private=env.get("FRAUD_WEBHOOK_ALLOW_PRIVATE") or "",
+        send_seconds=_number(env, "FRAUD_WEBHOOK_SECONDS", WebhookSettings.send_seconds, 0.05, 86_400),
     )
 
 
@@ -135,6 +180,29 @@ def _password(env: Mapping[str, str]) -> str | None:
             field="FRAUD_REVIEW_PASSWORD",
         )
     return raw
+
+
+def _reviewers(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return who may sign in to review; nobody where a sign-in could be forged or would be made up."""
+    names = tuple(name.strip() for name in (env.get("FRAUD_REVIEWERS") or "").split(",") if name.strip())
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise SettingsError(
+            "FRAUD_REVIEWERS must be names of users or organisations on the Hub, separated by commas.",
+            code="settings",
+            field="FRAUD_REVIEWERS",
+        )
+    # Without the client's secret Gradio signs its session cookie with a public constant, and off a Space it
+    # logs everybody in as whoever started it.
+    missing = [name for name in _SIGN_IN if not env.get(name)]
+    if env.get("SYSTEM") != "spaces":
+        missing.insert(0, "SYSTEM=spaces")
+    if names and missing:
+        _log.warning(
+            "FRAUD_REVIEWERS has no effect and nobody can sign in to review, because %s is not set: "
+            "that takes a Space with hf_oauth: true.",
+            missing[0],
+        )
+    return () if missing else names
 
 
 def _hub(env: Mapping[str, str]) -> HubSettings:
@@ -167,6 +235,18 @@ def _repository(env: Mapping[str, str], name: str) -> str | None:
 def _limit(env: Mapping[str, str], name: str, default: str) -> str:
     raw = (env.get(name) or default).strip()
     return "" if raw == "off" else raw
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    raw = env.get(name) or ""
+    try:
+        return tuple(str(ipaddress.ip_network(part.strip())) for part in raw.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(
+            f"{name} must list addresses or networks such as 10.0.0.0/8, separated by commas.",
+            code="settings",
+            field=name,
+        ) from error
 
 
 def _quarantine_days(env: Mapping[str, str], *, strangers: bool) -> float | None:

@@ -5,12 +5,15 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from fraud import scratch
 from fraud.durable import sync_directory
 from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
-from fraud.feedback.limiter import FlagLimiter
+from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
 from fraud.registry import ModelRegistry
 from fraud.repositories.hub import HubRepository
@@ -19,7 +22,15 @@ from fraud.repositories.port import VersionedRepository
 from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
-from fraud.settings import FeedbackSettings, Settings
+from fraud.settings import FeedbackSettings, ServerSettings, Settings
+from fraud.telemetry import UNOBSERVED, Observer
+from fraud.webhooks.addresses import parse_policy
+from fraud.webhooks.board import AcknowledgementBoard
+from fraud.webhooks.client import WebhookClient
+from fraud.webhooks.deliveries import WebhookOutbox
+from fraud.webhooks.endpoints import parse_endpoints
+from fraud.webhooks.received import ReceivedStore
+from fraud.webhooks.sender import WebhookSender
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +64,20 @@ def model_registry(settings: Settings) -> ModelRegistry:
     )
 
 
-def build_service(settings: Settings) -> FraudService:
+def server_options(server: ServerSettings) -> dict[str, Any]:
+    """Return where uvicorn listens and whom it believes about addresses: by its own default, this machine."""
+    return {"host": server.host, "port": server.port, "forwarded_allow_ips": list(server.trusted_proxies)}
+
+
+def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudService:
     """Return the service over the configured adapters. No I/O but reading or making the pseudonym key."""
     feedback = settings.feedback
     store = FeedbackStore(
-        feedback.directory / "outbox", dataset_repository(settings), feedback.node, feedback.max_backlog
+        feedback.directory / "outbox",
+        dataset_repository(settings),
+        feedback.node,
+        feedback.max_backlog,
+        observer=observer,
     )
     champion = Champion(model_registry(settings), settings.models.artifacts)
     key = _pseudonym_key(feedback)
@@ -67,8 +87,33 @@ def build_service(settings: Settings) -> FraudService:
         node=feedback.node,
         pseudonym_key=key,
         limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
+        trace_seconds=settings.models.refresh_seconds,
+        lookups=LookupLimiter(feedback.lookup_limit, key),
+        observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
     )
+
+
+def webhook_outbox(settings: Settings) -> WebhookOutbox:
+    """Return the outbox of messages to the configured endpoints."""
+    webhooks = settings.webhooks
+    endpoints = parse_endpoints(webhooks.endpoints, webhooks.secrets)
+    return WebhookOutbox(webhooks.directory / "outbox.sqlite3", endpoints)
+
+
+def webhook_sender(settings: Settings, outbox: WebhookOutbox) -> WebhookSender:
+    """Return what sends the messages of an outbox."""
+    return WebhookSender(outbox, WebhookClient(parse_policy(settings.webhooks.allow_private)))
+
+
+def acknowledgement_board(settings: Settings) -> AcknowledgementBoard:
+    """Return the board of which node serves which version."""
+    return AcknowledgementBoard(settings.webhooks.directory / "board.sqlite3")
+
+
+def received_webhooks(settings: Settings) -> ReceivedStore:
+    """Return the memory of webhooks that this node received."""
+    return ReceivedStore(settings.webhooks.directory / "received.sqlite3")
 
 
 def _pseudonym_key(settings: FeedbackSettings) -> bytes:
@@ -136,8 +181,16 @@ class Heartbeat:
 
 
 def start_heartbeat(service: FraudService, settings: Settings) -> Heartbeat:
-    """Commit waiting flags and look for promotions, at the configured intervals."""
+    """Commit flags, look for promotions, send webhooks and sweep temporary files, each at its interval."""
+    outbox = webhook_outbox(settings)
+    sender = webhook_sender(settings, outbox)
+    scratch.sweep()
     heartbeat = Heartbeat()
+    heartbeat.every(scratch.SWEEP_S, "sweep-files", scratch.sweep)
     heartbeat.every(settings.feedback.commit_seconds, "commit-feedback", service.drain)
     heartbeat.every(settings.models.refresh_seconds, "refresh-model", service.refresh)
+    for endpoint in outbox.endpoints:
+        # Each on its own beat: one that is dead keeps none of the others waiting.
+        beat = partial(sender.drain, endpoints=(endpoint.name,))
+        heartbeat.every(settings.webhooks.send_seconds, f"webhooks-{endpoint.name}", beat)
     return heartbeat

@@ -4,6 +4,7 @@ manifest.json                 digests, windows, seeds, metrics with intervals, t
 modelos_otimizados/*.pkl      the fitted models for notebooks and scripts (never loaded when serving)
 serving/*.npz, *.json         the same models without pickle: this is what the demo loads
 serving/history.parquet       the recent past that history features are computed from
+serving/reference.json        the held-out window as counts, which monitoring compares with
 resultados/                   figures and the held-out predictions behind them
 """
 
@@ -22,6 +23,8 @@ from fraud.errors import BundleRefused, ProfileError
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.calibration import BetaCalibration
 from fraud.models.engine import PackedForest
+from fraud.models.reference import Reference
+from fraud.models.reference_file import read_reference
 from fraud.records import MODELS, Thresholds
 
 SCHEMA_VERSION = 1
@@ -33,6 +36,8 @@ PROFILE_FILE = "serving/profile.json"
 FEATURES_FILE = "serving/features.json"
 HISTORY_FILE = "serving/history.parquet"
 EXAMPLES_FILE = "serving/examples.json"
+USES_FILE = "resultados/feedback_usado.parquet"
+REFERENCE_FILE = "serving/reference.json"
 PREDICTIONS_FILE = "resultados/predicoes_teste.parquet"
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "joblib", "numba", "pyarrow")
 
@@ -67,6 +72,17 @@ class Bundle:
         """Return the demo's examples and cards; empty where the bundle ships none."""
         path = self.directory / EXAMPLES_FILE
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def read_reference(self) -> Reference | None:
+        """Return what the models saw on their held-out window; None for releases from before there was one.
+
+        Raises
+        ------
+        BundleRefused
+            The file breaks a rule.
+        """
+        path = self.directory / REFERENCE_FILE
+        return read_reference(path) if REFERENCE_FILE in self.manifest["files"] else None
 
     @property
     def history_path(self) -> Path | None:

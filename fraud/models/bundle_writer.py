@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from fraud.data.table import NEVER_MS, Transactions
 from fraud.models import bundle
 from fraud.models.estimators import FraudClassifier
 from fraud.models.examples import REACH_DAYS
+from fraud.models.provenance import FlagUse, write_uses
+from fraud.models.reference import Batch, Reference, build_reference, in_batches
+from fraud.models.reference_file import write_reference
 from fraud.models.report import write_figures
 from fraud.models.train import TrainedModel, Training
 
@@ -26,6 +29,7 @@ def write_bundle(
     version: str,
     data_source: Mapping[str, Any],
     examples: Mapping[str, Any],
+    uses: Sequence[FlagUse] = (),
 ) -> None:
     """Write all files of a release, or leave what was there.
 
@@ -37,11 +41,15 @@ def write_bundle(
     directory : made if missing; the files of an earlier bundle in it are replaced, others stay
     data_source : where the table came from and its digest, copied into the manifest
     examples : what `fraud.models.examples.choose_examples` returned
+    uses : what the run made of each flag; kept as a table of ids, digests and reasons
     """
     staging = directory.with_name(f".{directory.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
-    _write_files(training, staging, version=version, data_source=data_source, examples=examples)
-    bundle.load_bundle(staging)
+    _write_files(training, staging, examples)
+    if uses:
+        write_uses(uses, staging / bundle.USES_FILE)
+    bundle.seal(staging, _manifest(training, version, data_source))
+    bundle.load_bundle(staging).read_reference()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / bundle.MANIFEST).unlink(missing_ok=True)  # from here to its return there is no bundle
     for part in bundle.PARTS:
@@ -51,14 +59,7 @@ def write_bundle(
     staging.rmdir()
 
 
-def _write_files(
-    training: Training,
-    directory: Path,
-    *,
-    version: str,
-    data_source: Mapping[str, Any],
-    examples: Mapping[str, Any],
-) -> None:
+def _write_files(training: Training, directory: Path, examples: Mapping[str, Any]) -> None:
     for part in bundle.PARTS:
         (directory / part).mkdir(parents=True)
     profile = training.profile
@@ -68,10 +69,10 @@ def _write_files(
     for name, model in training.models.items():
         model.forest.save(directory / bundle.SERVING_FILES[name])
         _write_pickle(training, model, directory / bundle.MODEL_FILES[name])
+    write_reference(_reference(training), directory / bundle.REFERENCE_FILE)
     _write_history(training.transactions, profile, directory / bundle.HISTORY_FILE)
     _write_predictions(training, directory / bundle.PREDICTIONS_FILE)
     write_figures(training, directory / "resultados")
-    bundle.seal(directory, _manifest(training, version, data_source))
 
 
 def _write_pickle(training: Training, model: TrainedModel, path: Path) -> None:
@@ -124,6 +125,16 @@ def _write_history(transactions: Transactions, profile: Profile, path: Path) -> 
     reach = profile.features.longest_window_ms + int(days * DAY_MS)
     recent = np.flatnonzero(time >= time[-1] - reach)
     to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
+
+
+def _reference(training: Training) -> Reference:
+    """Return the held-out window as counts: what the release's columns, scores and decisions are like."""
+    window = Batch(
+        training.transactions.take(training.split.test),
+        {name: model.test_probability for name, model in training.models.items()},
+        {name: model.test_probability >= model.thresholds.review for name, model in training.models.items()},
+    )
+    return build_reference(training.profile, lambda: in_batches(window))
 
 
 def _write_predictions(training: Training, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The audit sample of one window and model: labels known because a lot fell, and what they stand for.
 
 Only predictions on which a lot was drawn can be spoken for. An answer weighs 1 / (pi r): pi is the
-chance that the lot fell on it, r the part of those asked who answered, in its stratum (alerted or not, by score). This
+chance that the lot fell on it, r the part of those asked who answered, by stratum (alert, score). This
 assumes that within a stratum answering has nothing to do with the label, which no data here can show; so the
 response rate is reported, and where it is low nothing is judged.
 """

@@ -42,6 +42,7 @@ class Meaning:
     covariance : float64 [2 + n_knots, 2 + n_knots] (sandwich; of whole groups where groups were given)
     knots : float64 [n_knots], log-odds
     smallest : smaller scores are taken for this one: the reference cannot tell them apart
+    dispersion : how much more a group's number of frauds varies than independent labels would, at least 1
     """
 
     theta: F64
@@ -50,6 +51,7 @@ class Meaning:
     smallest: float
     n: int
     n_frauds: int
+    dispersion: float = 1.0
 
     def design(self, probability: F64) -> F64:
         """Return the terms of the log-odds, float64 [n, 2 + n_knots]."""
@@ -96,7 +98,25 @@ def fit_meaning(labels: F64, probability: F64, groups: NDArray[np.int64] | None 
     knots = np.unique(inner[inner > odds.min()])
     design = _design(probability, smallest, knots)
     theta = _fit(design, labels)
-    return Meaning(theta, _sandwich(design, theta, labels, groups), knots, smallest, len(labels), frauds)
+    return Meaning(
+        theta=theta,
+        covariance=_sandwich(design, theta, labels, groups),
+        knots=knots,
+        smallest=smallest,
+        n=len(labels),
+        n_frauds=frauds,
+        dispersion=_dispersion(expit(design @ theta), labels, groups),
+    )
+
+
+def _dispersion(expected: F64, labels: F64, groups: NDArray[np.int64] | None) -> float:
+    """Return Pearson's chi-squared of the groups' frauds over their number, at least 1 (1 without groups)."""
+    if groups is None:
+        return 1.0
+    _, group = np.unique(groups, return_inverse=True)
+    beyond = np.bincount(group, labels - expected)
+    variance = np.bincount(group, expected * (1 - expected))
+    return max(1.0, float(np.mean(beyond**2 / np.maximum(variance, 1e-12))))
 
 
 def _log_odds(probability: F64, smallest: float) -> F64:
@@ -165,7 +185,8 @@ def estimated_performance(
     """Return what F1, precision, recall, accuracy, fraud rate, AUC and AP should be, from the scores alone.
 
     The point is each figure of the expected counts (a ratio of expectations). The limits are quantiles of the
-    figures over `n_draws` draws of the meaning (how well it is known) and of labels given it (chance).
+    figures over `n_draws` draws of the meaning (how well it is known) and of labels given it (chance), their
+    distances stretched by the root of the dispersion, since frauds come in bursts.
     """
     expected = meaning(probability)
     ranking = Ranking.of(expected, probability)
@@ -183,7 +204,8 @@ def estimated_performance(
     for i, (name, value) in enumerate(point.items()):
         usable = replicates[np.isfinite(replicates[:, i]), i]
         if np.isfinite(value) and len(usable) > n_draws / 2:
-            low, high = np.quantile(usable, [0.025, 0.975])
+            ends = value + np.sqrt(meaning.dispersion) * (np.quantile(usable, [0.025, 0.975]) - value)
+            low, high = np.clip(ends, 0.0, 1.0)
             figures[name] = Estimate(value, min(float(low), value), max(float(high), value))
     return EstimatedPerformance(figures, len(probability), float(expected.sum()), meaning.n_frauds)
 

@@ -2,10 +2,11 @@
 
 A handful of frauds, each standing for many, is where normal intervals fail: they are too short, and shortest
 where nothing was found at all. Here a weighted count has a gamma interval with a third of a next fraud added
-(Kerman, "Neutral noninformative conjugate priors", 2011; moments matched as by Fay and Feuer, "Confidence
-intervals for directly standardized rates", 1997), and a share Wilson's with an effective number of answers (Korn and
-Graubard 1998). Limits of functions of them follow from the limits of each (method of variance estimates
-recovery: Zou and Donner, "Construction of confidence limits about effect measures", 2008).
+(Kerman, "Neutral noninformative and informative conjugate beta and gamma prior distributions", 2011; moments
+matched as by Fay and Feuer, "Confidence intervals for directly standardized rates", 1997), and a share has
+Wilson's with an effective number of answers (Korn and Graubard 1998). Limits of functions of them follow from
+the limits of each (method of variance estimates recovery: Zou and Donner, "Construction of confidence limits
+about effect measures", 2008).
 """
 
 import math

@@ -1,8 +1,8 @@
 """The same figures by segment: the profile's categories (channel, country, ...) and amount bands.
 
-Fifty segments looked at every day find something every day. So a segment is judged only with evidence of
-its own, its gap between realised and estimated F1 must be worth something, and the p-values of all segments of all
-models are held to one false discovery rate (Benjamini and Hochberg 1995).
+Fifty segments looked at every day find something every day. So a segment is judged only with evidence of its
+own, its gap between realised and estimated F1 must be worth something, and the p-values of all segments of
+all models are held to one false discovery rate (Benjamini and Hochberg 1995).
 """
 
 from collections.abc import Mapping, Sequence
@@ -195,6 +195,6 @@ def _judge(
         "false_discovery_rate": policy.false_discovery_rate,
         "margin": policy.margin,
     }
-    if adjusted_p > policy.false_discovery_rate or abs(gap.gap) <= policy.margin:
+    if adjusted_p > policy.false_discovery_rate or gap.gap >= -policy.margin:
         return Judgement(Health.HEALTHY, (Reason("as_estimated", params),))
-    return Judgement(Health.ALERT, (Reason("below_estimate" if gap.gap < 0 else "above_estimate", params),))
+    return Judgement(Health.ALERT, (Reason("below_estimate", params),))

@@ -28,7 +28,7 @@ class Reason:
 
     Codes of want of evidence: `no_mature_predictions`, `no_answers`, `few_frauds`, `few_answers`,
     `low_response`, `without_lot`, `no_estimate`, `no_reference`. Of alerts: `f1_below_held_out`,
-    `below_estimate`, `above_estimate`. Of health: `f1_not_shown_below_held_out`, `as_estimated`.
+    `below_estimate`. Of health: `f1_not_shown_below_held_out`, `as_estimated`.
     """
 
     code: str
@@ -70,7 +70,7 @@ class EvidencePolicy:
     min_response: float = 0.5
     max_without_lot: float = 0.1
     margin: float = 0.05
-    gap_level: float = 0.02
+    gap_level: float = 0.03
 
 
 def want_of_evidence(realised: RealisedPerformance, policy: EvidencePolicy) -> tuple[Reason, ...]:
@@ -131,14 +131,14 @@ def _limits(estimate: Estimate) -> Limits:
 
 
 def judge_gap(realised: RealisedPerformance, gap: Gap | None, policy: EvidencePolicy) -> Judgement:
-    """Return whether realised F1 is not what the scores promise: concept drift, in either direction."""
+    """Return whether realised F1 is below what the scores promise: they have lost their meaning."""
     lacking = want_of_evidence(realised, policy)
     if lacking or gap is None:
         return Judgement(Health.INSUFFICIENT_EVIDENCE, lacking or (Reason("no_estimate", {"figure": "gap"}),))
     params = {name: value for name, value in gap.to_json().items() if name != "significant"}
     if not gap.significant:
         return Judgement(Health.HEALTHY, (Reason("as_estimated", params),))
-    return Judgement(Health.ALERT, (Reason("below_estimate" if gap.gap < 0 else "above_estimate", params),))
+    return Judgement(Health.ALERT, (Reason("below_estimate", params),))
 
 
 def worst(judgements: Mapping[str, Judgement]) -> Judgement:

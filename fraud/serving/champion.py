@@ -40,6 +40,11 @@ class Champion:
         """
         return self._scorer or self._first()
 
+    @property
+    def registry(self) -> ModelRegistry:
+        """Where released versions are."""
+        return self._registry
+
     def scorer_of(self, version: ModelVersion) -> Scorer | None:
         """Return what serves a version: the present champion or the one before, None for any other."""
         known = (self.scorer, self._previous)

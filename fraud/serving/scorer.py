@@ -13,6 +13,7 @@ from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import Bundle
 from fraud.records import ModelVersion, Reason, Score
+from fraud.telemetry import Stopwatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ class Scorer:
         return self.bundle.pipeline
 
     def score(
-        self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
+        self,
+        transaction: Mapping[str, Any],
+        past: Sequence[Mapping[str, Any]] | None = None,
+        watch: Stopwatch | None = None,
     ) -> dict[str, Score]:
         """Return both models' scores for one canonical transaction.
 
@@ -69,21 +73,34 @@ class Scorer:
         ----------
         transaction : as returned by `validate_transaction`
         past : the main entity's own past, canonical; None takes what the bundle knows of it
+        watch : told when the feature row and each model's answer are done
         """
+        watch = watch or Stopwatch()
         features = self.features(transaction, past)
+        watch.lap("features")
         scores = {}
         for name, model in self.bundle.models.items():
             probability = float(model.calibration(model.forest.probability(features))[0])
             decision = model.thresholds.decide(probability)
             scores[name] = Score(name, probability, model.thresholds, decision)
+            watch.lap("score", name)
         return scores
 
     def explain(
-        self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
+        self,
+        transaction: Mapping[str, Any],
+        past: Sequence[Mapping[str, Any]] | None = None,
+        watch: Stopwatch | None = None,
     ) -> dict[str, Explanation]:
         """Return exact TreeSHAP reasons of both models, every feature, largest first."""
+        watch = watch or Stopwatch()
         features = self.features(transaction, past)
-        return {name: self._explain(name, features, self._levels(transaction)) for name in self.bundle.models}
+        watch.lap("features")
+        explanations = {}
+        for name in self.bundle.models:
+            explanations[name] = self._explain(name, features, self._levels(transaction))
+            watch.lap("explain", name)
+        return explanations
 
     def features(
         self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
