@@ -1,4 +1,4 @@
-"""From an examination to findings: one for each thing that an operator may be told of, by a name that lasts."""
+"""From an examination to findings: one for each thing an operator may be told of, by a name that lasts."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -36,8 +36,10 @@ def state_of(examination: Examination, alerts: Mapping[str, Alert]) -> State:
         return "alert"
     judged = [assessment.f1.health for assessment in examination.models.values()]
     enough = Health.INSUFFICIENT_EVIDENCE not in judged
-    return "healthy" if enough and examination.drift.verdict != "insufficient evidence" else (
-        "insufficient_evidence"
+    return (
+        "healthy"
+        if enough and examination.drift.verdict != "insufficient evidence"
+        else ("insufficient_evidence")
     )
 
 

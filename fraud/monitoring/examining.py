@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,10 +50,10 @@ class MonitoringPolicy:
 
     window_days: float = 7.0
     baseline_days: float = 14.0
-    evidence: EvidencePolicy = EvidencePolicy()
-    segments: SegmentPolicy = SegmentPolicy()
+    evidence: EvidencePolicy = field(default_factory=EvidencePolicy)
+    segments: SegmentPolicy = field(default_factory=SegmentPolicy)
     drift: DriftLimits = DEFAULT_LIMITS
-    alerts: AlertPolicy = AlertPolicy()
+    alerts: AlertPolicy = field(default_factory=AlertPolicy)
 
     @property
     def window_ms(self) -> int:
@@ -222,7 +222,8 @@ def _drift(
 def _operations(window: Observations, policy: MonitoringPolicy) -> Operations:
     latency: Floats = window.latency_ms[np.isfinite(window.latency_ms)]
     levels = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-    counts = np.bincount(window.version.codes[window.version.codes >= 0], minlength=len(window.version.values))
+    codes = window.version.codes[window.version.codes >= 0]
+    counts = np.bincount(codes, minlength=len(window.version.values))
     return Operations(
         n_predictions=len(window),
         per_day=len(window) / policy.window_days,

@@ -17,7 +17,7 @@ from fraud.data.profile import Profile
 from fraud.data.table import Coded, Transactions, transactions_from_frame
 from fraud.data.validate import transactions_from_records, validate_transaction
 from fraud.errors import FlagError, TableError, TransactionError
-from fraud.feedback.events import Event, PredictionEvent
+from fraud.feedback.events import COLUMNS, Event, PredictionEvent
 from fraud.feedback.parsing import parse_row
 from fraud.feedback.trust import TrustPolicy, decide
 from fraud.monitoring.observations import ModelAnswers, Observations
@@ -37,6 +37,9 @@ _OBSERVED = (
     *("transaction_json", "model_version", "latency_ms", "audit_asked", "audit_probability"),
     *(f"{model}_decision" for model in MODELS),
 )
+_SAID = tuple(name for name in COLUMNS if name not in ("transaction_json", "history_json"))
+NEEDED = tuple(dict.fromkeys((*_SAID, "transaction_json")))
+"""The columns of the schema that `observe` reads: all but the history that was sent along."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def _observed(
     seen = seen.take(pc.sort_indices(seen, [("recorded_ms", "ascending"), ("event_id", "ascending")]))
     transactions, fits = _transactions(seen["transaction_json"], profile, as_of)
     if not fits.all():
-        unused["does not fit the profile any more"] = int((~fits).sum())
+        unused["cannot be read by the profile"] = int((~fits).sum())
         seen = seen.filter(pa.array(fits))
     known = np.array([labels.get(d, np.nan) for d in seen["content_digest"].to_pylist()], np.float64)
     asked = _booleans(seen["audit_asked"])
@@ -192,14 +195,28 @@ def _coded(column: pa.ChunkedArray) -> Coded:
 
 
 def _transactions(texts: pa.ChunkedArray, profile: Profile, as_of: datetime) -> tuple[Transactions, Any]:
-    """Return the transactions row by row, and bool [n], which of the texts fit the profile.
+    """Return the transactions row by row, and bool [n], which of the texts could be read.
 
     All are read column-wise at once; only where that is refused is each looked at by itself.
     """
+    profile = _lenient(profile)
     try:
         return _by_column(texts, profile), np.ones(len(texts), bool)
     except (TableError, pa.ArrowInvalid):
         return _one_by_one(texts, profile, as_of)
+
+
+def _lenient(profile: Profile) -> Profile:
+    """Return a profile of the same columns that takes any value of their kind.
+
+    Rules that have changed, and columns that broke upstream, are what monitoring is there to see.
+    """
+    changes = {"required": False, "minimum": None, "maximum": None, "integer": False}
+    fields = tuple(
+        field.model_copy(update=changes | {"open_levels": field.kind == "category"})
+        for field in profile.fields
+    )
+    return profile.model_copy(update={"fields": fields})
 
 
 def _by_column(texts: pa.ChunkedArray, profile: Profile) -> Transactions:

@@ -188,6 +188,94 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Um classificador não distingue esta janela das primeiras semanas da versão (AUC {auc}, mínimo que "
         "conta {minimum}).",
     ),
+    # The report
+    "report_title": ("How the fraud models are doing", "Como estão os modelos de fraude"),
+    "report_lead": (
+        "Version {version}, predictions from {start} to {end} (UTC).",
+        "Versão {version}, previsões de {start} a {end} (UTC).",
+    ),
+    "performance": ("Are the models still right?", "Os modelos ainda acertam?"),
+    "f1_question": ("Is F1 where it was on held-out data?", "O F1 está onde estava nos dados de teste?"),
+    "f1_legend": (
+        "Lines: F1 from the audit sample, with its 95% band. Dotted: what the scores alone promise. Dashed: "
+        "the held-out F1 of the version that serves. Upright lines: a new version.",
+        "Linhas: F1 pela auditoria, com a faixa de 95%. Pontilhado: o que só as pontuações prometem. "
+        "Tracejado: o F1 de teste da versão em uso. Linhas verticais: uma nova versão.",
+    ),
+    "estimated_of": ("{model}, estimated", "{model}, estimado"),
+    "naive_note": (
+        "The naive figures take volunteered labels at face value. They are biased, because people flag "
+        "mistakes; they stand here for comparison only.",
+        "Os números ingênuos tomam os rótulos voluntários ao pé da letra. São enviesados, pois as pessoas "
+        "avisam dos erros; estão aqui só para comparar.",
+    ),
+    "cbpe_note": (
+        "The estimated figures need no labels and are blind to concept drift: they hold what a score means "
+        "fixed. The gap between realised and estimated is what would show it.",
+        "Os números estimados não precisam de rótulos e são cegos à mudança de conceito: fixam o que uma "
+        "pontuação significa. É a distância entre realizado e estimado que a mostraria.",
+    ),
+    "inputs": ("Is what goes in as it was?", "O que entra é como era?"),
+    "drift_question": ("Which inputs and scores moved most?", "Quais entradas e pontuações mais mudaram?"),
+    "drift_legend": (
+        "Population stability index against held-out data. Red: a difference that is there, after "
+        "correction for looking at all columns, and large enough to matter.",
+        "Índice de estabilidade populacional contra os dados de teste. Vermelho: uma diferença real, "
+        "corrigida por se olhar todas as colunas, e grande o bastante para importar.",
+    ),
+    "drift_table": ("Every column, then and now", "Todas as colunas, antes e agora"),
+    "curve_question": ("How did “{column}” change?", "Como mudou “{column}”?"),
+    "curve_legend": (
+        "Grey: held-out data at the same times of day. Red: this window.",
+        "Cinza: dados de teste nas mesmas horas. Vermelho: esta janela.",
+    ),
+    "drivers": ("What sets them apart: {columns}.", "O que os distingue: {columns}."),
+    "held_out": ("Held-out data", "Dados de teste"),
+    "this_window": ("This window", "Esta janela"),
+    "density": ("Density", "Densidade"),
+    "share": ("Share", "Parte"),
+    "segments": ("Is a part of the traffic worse off?", "Alguma parte do tráfego está pior?"),
+    "segments_judged": (
+        "{n} of {of} segments hold enough answered frauds to be judged.",
+        "{n} de {of} segmentos têm fraudes respondidas suficientes para julgar.",
+    ),
+    "segments_table": ("Segments that could be judged", "Segmentos que puderam ser julgados"),
+    "operations": ("Is it quick, and is it used?", "Está rápido, e é usado?"),
+    "volume": ("{n} predictions, {rate} a day.", "{n} previsões, {rate} por dia."),
+    "latency": (
+        "Scoring one transaction took {p50} ms at the median, {p95} ms at the 95th and {p99} ms at the 99th "
+        "percentile.",
+        "Pontuar uma transação levou {p50} ms na mediana, {p95} ms no percentil 95 e {p99} ms no 99.",
+    ),
+    "latency_question": ("Is scoring as quick as it was?", "A pontuação está tão rápida quanto antes?"),
+    "latency_legend": (
+        "95th percentile of the time to score one transaction, by window.",
+        "Percentil 95 do tempo de pontuar uma transação, por janela.",
+    ),
+    "basis": ("What this rests on", "Em que isto se baseia"),
+    "basis_version": ("Model version", "Versão do modelo"),
+    "basis_revision": ("Dataset revision", "Revisão do dataset"),
+    "basis_window": ("Window of inputs and scores", "Janela das entradas e pontuações"),
+    "basis_matured": ("Window of labelled performance", "Janela do desempenho com rótulos"),
+    "basis_predictions": ("Predictions in the window", "Previsões na janela"),
+    "basis_mature": ("Predictions old enough to judge", "Previsões com idade para julgar"),
+    "basis_labels": ("Labels known", "Rótulos conhecidos"),
+    "column_figure": ("Figure", "Número"),
+    "column_value": ("Value", "Valor"),
+    "column_realised": ("Realised", "Realizado"),
+    "column_interval": ("95% interval", "Intervalo de 95%"),
+    "column_naive": ("Naive (biased)", "Ingênuo (enviesado)"),
+    "column_estimated": ("Estimated", "Estimado"),
+    "column_answers": ("Answers", "Respostas"),
+    "column_frauds": ("Frauds", "Fraudes"),
+    "column_column": ("Column", "Coluna"),
+    "column_verdict": ("Verdict", "Veredito"),
+    "column_psi": ("PSI", "PSI"),
+    "column_missing_before": ("Missing before", "Ausente antes"),
+    "column_missing_now": ("Missing now", "Ausente agora"),
+    "column_p_value": ("p (corrected)", "p (corrigido)"),
+    "column_segment": ("Segment", "Segmento"),
+    "column_model": ("Model", "Modelo"),
     # Names of checks
     "check_f1": ("F1 of {model}", "F1 do {model}"),
     "check_concept_drift": ("What scores of {model} mean", "O que as pontuações do {model} significam"),

@@ -155,11 +155,20 @@ def test_only_the_window_and_the_profile_are_looked_at() -> None:
     assert len(_observe(rows).observations) == 1
 
 
-def test_what_does_not_fit_the_profile_is_left_out_and_counted() -> None:
-    rows = _kept(_shown(0)) + _kept(_shown(1, transaction=_transaction(amount=-3.0)))
+def test_what_the_profile_cannot_read_is_left_out_and_counted() -> None:
+    rows = _kept(_shown(0)) + _kept(_shown(1, transaction=_transaction(amount="many")))
     found = _observe(rows)
     assert found.observations.transactions.numbers["amount"].tolist() == [10]
-    assert dict(found.unused) == {"does not fit the profile any more": 1}
+    assert dict(found.unused) == {"cannot be read by the profile": 1}
+
+
+def test_what_broke_upstream_is_seen_and_not_left_out() -> None:
+    broken = [_transaction(amount=-3e6), _transaction(category=None), _transaction(channel="fax")]
+    rows = [row for i, t in enumerate(broken) for row in _kept(_shown(i, transaction=t))]
+    found = _observe(rows).observations.transactions
+    assert found.numbers["amount"][0] == -3e6
+    assert found.texts["category"].texts()[1] is None
+    assert found.texts["channel"].texts()[2] == "fax"
 
 
 def test_no_predictions_are_no_observations() -> None:
