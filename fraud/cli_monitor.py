@@ -30,7 +30,7 @@ def add_monitor_command(commands: Any) -> None:
     )
     monitor.add_argument("--revision", help="dataset revision: sha or tag (default: the newest)")
     monitor.add_argument("--out", type=Path, metavar="DIR", help="directory of the report")
-    monitor.add_argument("--dataset", type=Path, metavar="DIR", help="a local dataset repository to look at")
+    monitor.add_argument("--simulated", type=Path, metavar="DIR", help="what simulate-production wrote")
     monitor.add_argument("--language", choices=("en", "pt-BR"), default="en", help="of report.html")
     monitor.set_defaults(run=_monitor)
 
@@ -86,12 +86,12 @@ def _monitor(options: argparse.Namespace, settings: Settings) -> int:
     until = end_of_window(options.until, datetime.now(UTC))
     champion = model_registry(settings).champion()
     bundle = load_bundle(settings.models.artifacts if champion is None else champion[1])
-    own, elsewhere = settings.monitoring, options.dataset is not None
-    directory = options.dataset / "monitoring" if elsewhere else own.directory
+    own, played = settings.monitoring, options.simulated
+    directory = own.directory if played is None else played / "monitoring"
     out = options.out or directory / "report"
     outcome = monitor(
         expected=expectation_of(bundle),
-        dataset=LocalRepository(options.dataset) if elsewhere else dataset_repository(settings),
+        dataset=dataset_repository(settings) if played is None else LocalRepository(played / "dataset.git"),
         revision=options.revision,
         until=until,
         directory=directory,
@@ -103,7 +103,7 @@ def _monitor(options: argparse.Namespace, settings: Settings) -> int:
         # A label that is only looked at need not ripen as one that is trained on does.
         trust=TrustPolicy(quarantine_days=0),
         language=options.language,
-        notify=lambda transitions: None if elsewhere else _tell(transitions, settings),
+        notify=lambda transitions: _tell(transitions, settings) if played is None else None,
     )
     _print(outcome, bundle.profile, out, options.language)
     return EXIT_CODES[outcome.state]
@@ -136,17 +136,22 @@ def _moment(milliseconds: int) -> str:
 
 
 def _print(outcome: "RunOutcome", profile: Any, out: Path, language: str) -> None:
+    from fraud.models.report import MODEL_TITLES
     from fraud.monitoring.alerts import AlertState, alerts_from_json
     from fraud.monitoring.words import alert_line, headline, reason, say
 
     alerts = alerts_from_json(outcome.report["alerts"]).values()
     n_firing = sum(alert.state is AlertState.FIRING for alert in alerts)
     print(f"{say(outcome.state, language)}: {headline(outcome.state, n_firing, language)}")
-    for alert in alerts:
+    for alert in [a for a in alerts if not a.key.startswith("segment:")]:
         print(f"  {alert_line(alert, profile, language)}")
+    n_segments = sum(alert.key.startswith("segment:") for alert in alerts)
+    if n_segments:
+        print(f"  {say('segments_firing', language, n=n_segments)}")
     for name, model in outcome.report["models"].items():
-        for found in model["f1"]["reasons"]:
-            print(f"  {name}: {reason(found['code'], found['params'], language)}")
+        if f"f1:{name}" not in {alert.key for alert in alerts}:
+            for found in model["f1"]["reasons"]:
+                print(f"  {MODEL_TITLES[name]}: {reason(found['code'], found['params'], language)}")
     for found in outcome.report["drift"]["reasons"]:
         print(f"  {reason(found['code'], found['params'], language)}")
     print(f"{'the report of the same run is' if outcome.repeated else 'wrote the report to'} {out}")

@@ -60,7 +60,10 @@ def _state(report: Mapping[str, Any], profile: Profile, language: str) -> list[B
     blocks: list[Block] = [
         Paragraph(f"{say(state, language)}. {headline(state, n_firing, language)}", _TONES[state])
     ]
-    blocks += [Paragraph(alert_line(alert, profile, language)) for alert in alerts]
+    own = [alert for alert in alerts if not alert.key.startswith("segment:")]
+    blocks += [Paragraph(alert_line(alert, profile, language)) for alert in own]
+    if len(own) < len(alerts):
+        blocks.append(Paragraph(say("segments_firing", language, n=len(alerts) - len(own))))
     return blocks
 
 

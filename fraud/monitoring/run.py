@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from fraud.errors import StorageError
 from fraud.feedback.dataset import scan_tables
 from fraud.feedback.trust import TrustPolicy
-from fraud.monitoring.alerts import Alert, Transition, advance
+from fraud.monitoring.alerts import Transition, advance
 from fraud.monitoring.checks import findings_of, state_of
 from fraud.monitoring.examining import Examination, Expectation, MonitoringPolicy, examine
 from fraud.monitoring.ledger import Ledger, RunLine, locked, read_ledger, write_ledger, write_text
@@ -82,10 +82,8 @@ def monitor(
         examination, labelled, unused = _examine(expected, dataset, sha, until, policy, trust)
         findings = findings_of(examination)
         newest = ledger.newest_ms
-        alerts: dict[str, Alert] = dict(ledger.alerts)
-        transitions: tuple[Transition, ...] = ()
-        if newest is None or until_ms >= newest:
-            alerts, transitions = advance(ledger.alerts, findings, until_ms, policy.alerts)
+        late = newest is not None and until_ms < newest
+        alerts, transitions = advance({} if late else ledger.alerts, findings, until_ms, policy.alerts)
         state = state_of(examination, alerts)
         report = report_of(
             examination, findings, alerts, state, dataset_revision=sha, n_labels=labelled, unused=unused
@@ -99,8 +97,10 @@ def monitor(
             state,
             trend_figures(report),
         )
-        after = ledger.with_run(line, alerts)
+        after = ledger.with_run(line, ledger.alerts if late else alerts)
         _write(out, report, after, expected, language)
+        if late:  # an earlier window, looked at afterwards: its report says what it found, and nobody is told
+            transitions = ()
         notify(transitions)
         write_ledger(directory, after)
     return RunOutcome(state, report, transitions, repeated=False)

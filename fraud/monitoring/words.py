@@ -28,6 +28,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "drift": ("drift", "mudança"),
     "ok": ("as before", "como antes"),
     "insufficient evidence": ("insufficient evidence", "evidência insuficiente"),
+    "segments_firing": (
+        "Alerts on {n} parts of the traffic, listed below.",
+        "Alertas em {n} partes do tráfego, listados abaixo.",
+    ),
     # Why performance is judged as it is
     "no_mature_predictions": (
         "No prediction of the window is old enough for its label to be known. Wait for the label delay to "
@@ -381,6 +385,14 @@ def _level(segment: Segment, profile: Profile, language: str) -> str:
     return segment.level if label is None else label.in_language(language)
 
 
+def _segment(where: str, profile: Profile) -> Segment:
+    """Return the segment that a key such as "channel=online" names."""
+    column, _, level = where.partition("=")
+    if column == profile.columns.amount and ".." in level:
+        return Segment(column, level, "band")
+    return Segment(column, level, level if level in ("other", "missing") else "level")
+
+
 def check_name(key: str, profile: Profile, language: str) -> str:
     """Return what an alert is about, from its key."""
     kind, _, rest = key.partition(":")
@@ -389,11 +401,9 @@ def check_name(key: str, profile: Profile, language: str) -> str:
         return say("check_drift", language, column=name) if rest in profile.by_column else name
     if kind == "segment":
         where, _, model = rest.rpartition(":")
-        column, _, level = where.partition("=")
+        segment = _segment(where, profile)
         title = MODEL_TITLES.get(model, model)
-        return say(
-            "check_segment", language, model=title, segment=f"{pretty(column)}: {level}" if level else where
-        )
+        return say("check_segment", language, model=title, segment=segment_name(segment, profile, language))
     if kind in ("f1", "concept_drift"):
         return say(f"check_{kind}", language, model=MODEL_TITLES.get(rest, rest))
     return say("check_domain", language) if kind == "domain" else key
