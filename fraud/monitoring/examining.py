@@ -16,8 +16,9 @@ from fraud.models.evaluate import Estimate
 from fraud.models.reference import Batch, in_batches
 from fraud.models.reference import Reference as Sketch
 from fraud.monitoring.alerts import AlertPolicy
-from fraud.monitoring.assessing import ModelAssessment, Reference, assess, of_version
+from fraud.monitoring.assessing import ModelAssessment, Reference, assess, of_version, window_of
 from fraud.monitoring.audited import mature
+from fraud.monitoring.calibration import ScoreBand, score_bands
 from fraud.monitoring.domain import DomainReport, compare_stretches
 from fraud.monitoring.drift import (
     DEFAULT_LIMITS,
@@ -98,6 +99,7 @@ class Examination:
     ----------
     n_predictions : of the window, by the serving version; of other versions `operations` knows
     n_mature : predictions of the earlier window whose labels have had their time
+    calibration : model -> what share of predictions near a score were frauds
     curves : distributions then and now of the columns that moved most
     """
 
@@ -107,6 +109,7 @@ class Examination:
     n_predictions: int
     n_mature: int
     models: Mapping[str, ModelAssessment]
+    calibration: Mapping[str, tuple[ScoreBand, ...]]
     segments: tuple[SegmentAssessment, ...]
     drift: DriftReport
     curves: tuple[Curve, ...]
@@ -182,6 +185,10 @@ def examine(
         for model in MODELS
     }
     old = mature(earlier, until_ms, round(profile.features.label_delay_days * DAY_MS))
+    calibration = {
+        model: score_bands(window_of(old, model), None if reference is None else reference.meaning)
+        for model, reference in ((model, expected.models.get(model)) for model in MODELS)
+    }
     parts = assess_segments(old, profile, expected.models, expected.amount_edges, policy.segments)
     drift, curves = _drift(expected, ours, policy)
     return Examination(
@@ -191,6 +198,7 @@ def examine(
         n_predictions=len(ours),
         n_mature=len(old),
         models=models,
+        calibration=calibration,
         segments=parts,
         drift=drift,
         curves=curves,

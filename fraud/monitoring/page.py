@@ -81,7 +81,31 @@ def _performance(report: Mapping[str, Any], runs: Sequence[RunLine], language: s
         blocks.append(_figures_table(name, model, language))
     blocks.append(Paragraph(say("naive_note", language), "note"))
     blocks.append(Paragraph(say("cbpe_note", language), "note"))
+    return [*blocks, *_calibration(report, language)]
+
+
+def _calibration(report: Mapping[str, Any], language: str) -> list[Block]:
+    blocks: list[Block] = []
+    for name, found in report.get("calibration", {}).items():
+        drawn = figures.reliability(found["bins"], name, language)
+        if drawn is not None:
+            title = say("calibration_question", language, model=MODEL_TITLES[name])
+            blocks.append(Chart(title, say("calibration_legend", language), drawn))
+            header = ("scores", "share", "interval", "held_out", "predictions", "answers", "frauds")
+            rows = [band_row(band, language) for band in found["bins"]]
+            blocks.append(Table(MODEL_TITLES[name], _header(header, language), rows))
     return blocks
+
+
+def band_row(band: Mapping[str, Any], language: str) -> list[str]:
+    """Return a band of scores as cells: mean score, share of frauds, its limits, the promise, counts."""
+    return [
+        shown("fraud_rate", band["score"], language),
+        shown("fraud_rate", band["value"], language),
+        interval("fraud_rate", band, language),
+        shown("fraud_rate", band["held_out"], language),
+        *(number(band[key], language, 0) for key in ("n_predictions", "n_answers", "n_frauds")),
+    ]
 
 
 def _figures_table(name: str, model: Mapping[str, Any], language: str) -> Table:

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fraud.monitoring.alerts import Alert, AlertState, Finding
+from fraud.monitoring.calibration import calibration_json
 from fraud.monitoring.checks import State
 from fraud.monitoring.examining import Examination, as_json
+from fraud.monitoring.ledger import REPORT_SCHEMA
 
-SCHEMA_VERSION: Final = 1
 TREND: Final = ("f1", "f1_estimated", "alert_rate")
 """What the ledger keeps of a run for each model, to be drawn over time."""
 
@@ -37,7 +38,7 @@ def report_of(
     delay_ms = round(expected.profile.features.label_delay_days * 86_400_000)
     end, length = examination.until_ms, examination.window_ms
     document = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": REPORT_SCHEMA,
         "until": moment(end),
         "window": {"start": moment(end - length), "end": moment(end)},
         "matured": {"start": moment(end - delay_ms - length), "end": moment(end - delay_ms)},
@@ -54,6 +55,7 @@ def report_of(
             for name, reference in expected.models.items()
         },
         "models": {name: assessment.to_json() for name, assessment in examination.models.items()},
+        "calibration": calibration_json(examination.calibration),
         "segments": [part.to_json() for part in examination.segments],
         "drift": examination.drift.to_json(),
         "curves": [curve.to_json() for curve in examination.curves],

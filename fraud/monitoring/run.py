@@ -16,13 +16,20 @@ from fraud.feedback.trust import TrustPolicy
 from fraud.monitoring.alerts import Transition, advance
 from fraud.monitoring.checks import findings_of, state_of
 from fraud.monitoring.examining import Examination, Expectation, MonitoringPolicy, examine
-from fraud.monitoring.ledger import Ledger, RunLine, locked, read_ledger, write_ledger, write_text
+from fraud.monitoring.ledger import (
+    REPORT_JSON,
+    Ledger,
+    RunLine,
+    locked,
+    read_ledger,
+    write_ledger,
+    write_text,
+)
 from fraud.monitoring.observing import NEEDED, Observed, observe
 from fraud.monitoring.page import page
 from fraud.monitoring.report import prometheus_text, report_of, trend_figures
 from fraud.repositories.port import VersionedRepository
 
-REPORT_JSON: Final = "report.json"
 REPORT_HTML: Final = "report.html"
 METRICS: Final = "metrics.prom"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

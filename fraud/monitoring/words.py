@@ -233,6 +233,24 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Grey: held-out data at the same times of day. Red: this window.",
         "Cinza: dados de teste nas mesmas horas. Vermelho: esta janela.",
     ),
+    "calibration_question": (
+        "Does a score of {model} still mean what it says?",
+        "Uma pontuação do {model} ainda significa o que diz?",
+    ),
+    "calibration_legend": (
+        "Points: share of frauds among predictions near a score, from the audit sample, with 95% limits; an "
+        "open one found none. Dashed: what the score meant on held-out data. Grey: both are equal.",
+        "Pontos: parte de fraudes entre as previsões perto de uma pontuação, pela auditoria, com limites de "
+        "95%; um vazado não achou nenhuma. Tracejado: o que os dados de teste dizem que a pontuação "
+        "significa. Cinza: parte igual à pontuação.",
+    ),
+    "as_it_says": ("Share equals score", "Parte igual à pontuação"),
+    "axis_score": ("Score", "Pontuação"),
+    "axis_fraud_share": ("Share of frauds", "Parte de fraudes"),
+    "band_says": (
+        "Scores about {score}: {share} frauds ({low} to {high}), {answers} answers",
+        "Pontuações perto de {score}: {share} de fraudes ({low} a {high}), {answers} respostas",
+    ),
     "drivers": ("What sets them apart: {columns}.", "O que os distingue: {columns}."),
     "held_out": ("Held-out data", "Dados de teste"),
     "this_window": ("This window", "Esta janela"),
@@ -270,6 +288,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "column_interval": ("95% interval", "Intervalo de 95%"),
     "column_naive": ("Naive (biased)", "Ingênuo (enviesado)"),
     "column_estimated": ("Estimated", "Estimado"),
+    "column_scores": ("Mean score", "Pontuação média"),
+    "column_share": ("Share of frauds", "Parte de fraudes"),
+    "column_held_out": ("Held-out", "Nos testes"),
+    "column_predictions": ("Predictions", "Previsões"),
     "column_answers": ("Answers", "Respostas"),
     "column_frauds": ("Frauds", "Fraudes"),
     "column_column": ("Column", "Coluna"),
@@ -357,7 +379,7 @@ def figure_name(name: str, language: str) -> str:
 def column_name(column: str, profile: Profile, language: str) -> str:
     """Return what a column of a drift report is called."""
     source, _, model = column.partition(":")
-    if model in MODEL_TITLES:
+    if model in MODEL_TITLES and source in ("score", "alert"):
         return say(f"check_{source}", language, model=MODEL_TITLES[model])
     if column in ("disagreement", "hour") and column not in profile.by_column:
         return say(f"check_{column}", language)
@@ -377,7 +399,10 @@ def _level(segment: Segment, profile: Profile, language: str) -> str:
         return say(segment.kind, language)
     if segment.kind == "band":
         low, _, high = segment.level.partition("..")
-        shown = {k: number(float(v), language) for k, v in (("low", low), ("high", high)) if v}
+        try:
+            shown = {k: number(float(v), language) for k, v in (("low", low), ("high", high)) if v}
+        except ValueError:
+            return segment.level  # no band: of an alert that somebody else wrote
         code = {2: "between", 1: "below" if "high" in shown else "from"}.get(len(shown))
         return say(code, language, **shown) if code else segment.level
     field = profile.by_column.get(segment.column)

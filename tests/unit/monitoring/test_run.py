@@ -16,8 +16,8 @@ from fraud.models.bundle import load_bundle
 from fraud.monitoring import run as running
 from fraud.monitoring.alerts import AlertPolicy, Transition
 from fraud.monitoring.examining import Expectation, MonitoringPolicy, expectation_of
-from fraud.monitoring.ledger import locked, read_ledger
-from fraud.monitoring.run import METRICS, REPORT_HTML, REPORT_JSON, RunOutcome, monitor
+from fraud.monitoring.ledger import REPORT_JSON, locked, read_ledger
+from fraud.monitoring.run import METRICS, REPORT_HTML, RunOutcome, monitor
 from fraud.production.dataset import DatasetWriter
 from fraud.production.injections import parse_injection
 from fraud.production.people import People
