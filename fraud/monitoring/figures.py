@@ -15,7 +15,7 @@ from fraud.monitoring.words import column_name, say
 INK, MUTED, LINE, BEFORE, ALERT = "#1f2430", "#5b6472", "#d5d9e1", "#98a1b0", "#b3261e"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 _MOST_COLUMNS = 12
-_BAR_STEP_PX = 38
+_BAR_STEP_PX = 34
 _FLOOR = 1e-4
 """The least share that a logarithmic axis of calibration shows; smaller ones, and none, stand on it."""
 
@@ -62,7 +62,7 @@ def f1_over_time(
     _mark_versions(figure, runs)
     figure.update_layout(margin={"t": 26})
     figure.update_yaxes(title=say("f1", language), rangemode="tozero", nticks=6)
-    _dated(figure)
+    _dated(figure, runs)
     return figure
 
 
@@ -109,8 +109,14 @@ def _with_limits(found: Mapping[str, Any], language: str) -> str:
     return f"{number(value, language, 3)} ({number(low, language, 3)}\N{EN DASH}{number(high, language, 3)})"
 
 
-def _dated(figure: go.Figure) -> None:
-    figure.update_xaxes(type="date", tickformat="%Y-%m-%d", nticks=4, tickangle=0, showgrid=False)
+def _dated(figure: go.Figure, runs: Sequence[RunLine]) -> None:
+    """Name the first, the middle and the last run: more dates would meet each other on a phone."""
+    ends = sorted({0, len(runs) // 2, len(runs) - 1})
+    figure.update_xaxes(
+        type="date", tickvals=[_time(runs[i].until_ms) for i in ends], tickformat="%Y-%m-%d", tickangle=0,
+        showgrid=False,
+    )  # fmt: skip
+    figure.update_layout(margin={"r": 40})
 
 
 def _mark_versions(figure: go.Figure, runs: Sequence[RunLine]) -> None:
@@ -253,10 +259,10 @@ def latency_over_time(runs: Sequence[RunLine], language: str) -> go.Figure | Non
     )
     figure.update_layout(showlegend=False)
     figure.update_yaxes(title="p95, ms", rangemode="tozero", nticks=5)
-    _dated(figure)
+    _dated(figure, runs)
     return figure
 
 
 def _faint(colour: str) -> str:
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.15)"
+    return f"rgba({red},{green},{blue},0.12)"

@@ -201,7 +201,7 @@ def _drawn(figure: go.Figure | None) -> Any:
     if figure is None:
         return gr.update(value=None, visible=False)
     figure.update_layout(showlegend=False)
-    figure.update_yaxes(title_standoff=8)
+    figure.update_yaxes(automargin=True, title_standoff=6)
     return gr.update(value=plot_data(figure), visible=True)
 
 

@@ -394,16 +394,16 @@ def segments_html(report: Mapping[str, Any], profile: Profile, language: str) ->
         estimated = None if part["gap"] is None else part["gap"]["estimated"]
         rows.append(
             [
-                html.escape(segment_name(Segment(**part["segment"]), profile, language)),
-                f"<span>{_swatch(part['model'])}{MODEL_TITLES[part['model']]}</span>",
+                html.escape(segment_name(Segment(**part["segment"]), profile, language))
+                + f"<small>{_swatch(part['model'])}{MODEL_TITLES[part['model']]}</small>",
                 f'<span class="since {_TONES[health]}">{icon(_ICONS[health])}{say(health, language)}</span>',
                 f"{shown('f1', found['value'], language)}<small>{interval('f1', found, language)}</small>",
                 shown("f1", estimated, language),
                 number(part["realised"]["n_frauds"], language, 0),
             ]
         )
-    keys = ("segment", "model", "verdict", "realised", "estimated", "frauds")
-    table = _table("", [say(f"column_{key}", language) for key in keys], rows, 3)
+    keys = ("segment", "verdict", "realised", "estimated", "frauds")
+    table = _table("", [say(f"column_{key}", language) for key in keys], rows, 2)
     return question_html(question, say("segments_judged", language, n=len(judged), of=n)) + table
 
 

@@ -133,9 +133,7 @@ def run_line(until_ms: int = UNTIL_MS, version: str = "1.0.0", **changes: Any) -
     } | changes
 
 
-def write_monitoring(
-    directory: Path, document: Any = None, runs: Any = None, *, flat: bool = False
-) -> None:
+def write_monitoring(directory: Path, document: Any = None, runs: Any = None, *, flat: bool = False) -> None:
     """Write a ledger and a report below it; `flat` as the example of a release lies."""
     place = directory if flat else directory / "report"
     place.mkdir(parents=True, exist_ok=True)
