@@ -1,4 +1,4 @@
-"""`python -m fraud monitor`: exit codes that a scheduler can trust, and one sentence for what it cannot do."""
+"""`python -m fraud monitor`: exit codes that a scheduler can trust, one sentence for what it cannot do."""
 
 import json
 import sqlite3
@@ -119,7 +119,9 @@ def _messages(tmp_path: Path) -> list[str]:
         return [str(row) for table in tables for row in connection.execute(f"select * from {table}")]  # noqa: S608
 
 
-def test_an_alert_that_begins_or_ends_leaves_a_message_for_every_endpoint(asked, tmp_path, monkeypatch) -> None:
+def test_an_alert_that_begins_or_ends_leaves_a_message_for_every_endpoint(
+    asked, tmp_path, monkeypatch
+) -> None:
     # Nobody listens there: the message waits in the outbox, and the run ends as it would have.
     monkeypatch.setenv("FRAUD_WEBHOOKS", "http://127.0.0.1:9/hook")
     monkeypatch.setenv("FRAUD_WEBHOOK_SECRETS", "whsec_" + "QUFB" * 11)
