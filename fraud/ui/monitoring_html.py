@@ -29,6 +29,7 @@ _ICONS = {"healthy": "approve", "alert": "alert", "insufficient_evidence": "unsu
 RUN = "python -m fraud monitor"
 _RETRAIN = "python -m fraud retrain"
 _LONGER = "python -m fraud monitor --window 28d"
+_SEGMENTS = 6
 _PLAY = (
     "python -m fraud simulate-production --days 60 --event new_typology@30 --out played",
     "python -m fraud monitor --simulated played --until {until} --window 14d",
@@ -403,8 +404,13 @@ def segments_html(report: Mapping[str, Any], profile: Profile, language: str) ->
             ]
         )
     keys = ("segment", "verdict", "realised", "estimated", "frauds")
-    table = _table("", [say(f"column_{key}", language) for key in keys], rows, 2)
-    return question_html(question, say("segments_judged", language, n=len(judged), of=n)) + table
+    header = [say(f"column_{key}", language) for key in keys]
+    tables = _table("", header, rows[:_SEGMENTS], 2)
+    if rows[_SEGMENTS:]:
+        words = text("segments_rest", language, n=len(rows) - _SEGMENTS)
+        rest = _table("", header, rows[_SEGMENTS:], 2)
+        tables += f"<details><summary>{words}</summary>{rest}</details>"
+    return question_html(question, say("segments_judged", language, n=len(judged), of=n)) + tables
 
 
 def latency_html(report: Mapping[str, Any], language: str) -> str:

@@ -132,6 +132,7 @@ MONITORING_TEXTS: Mapping[str, tuple[str, str]] = {
         "None of {n} parts of the traffic holds enough answered frauds to be judged by itself.",
         "Nenhuma de {n} partes do tráfego tem fraudes respondidas suficientes para ser julgada sozinha.",
     ),
+    "segments_rest": ("{n} more, not as bad", "Mais {n}, menos ruins"),
     "latency_none": (
         "The log holds no time of scoring yet.",
         "O registro ainda não tem tempos de pontuação.",
