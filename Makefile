@@ -17,6 +17,9 @@ lint: .venv/dev
 train: .venv/runtime ## rebuild artifacts/ from the built-in data
 	$(BIN)/python -m fraud train
 
+monitoring-example: .venv/runtime ## rebuild artifacts/monitoring/, what the Monitoring tab shows before the first run
+	$(BIN)/python -m benchmarks.monitoring_example
+
 lock: ## write requirements.lock.txt from a clean environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -32,4 +35,4 @@ lock: ## write requirements.lock.txt from a clean environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint train lock
+.PHONY: demo test lint train monitoring-example lock

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from fraud.cli_feedback import add_feedback_commands
+from fraud.cli_monitor import add_monitor_command
 from fraud.cli_production import add_production_commands
 from fraud.cli_trust import add_quarantine, trust_policy
 from fraud.cli_webhooks import add_webhook_commands
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands)
     add_feedback_commands(commands)
     add_production_commands(commands)
+    add_monitor_command(commands)
     _add_release_commands(commands)
     add_webhook_commands(commands)
     return parser

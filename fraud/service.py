@@ -24,6 +24,7 @@ from fraud.feedback.withdrawal import withdrawal_id
 from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
 from fraud.models.examples import to_record
+from fraud.monitoring.history import MonitoringRecord
 from fraud.recent import RecentPredictions
 from fraud.records import (
     MODELS,
@@ -59,6 +60,7 @@ class FraudService:
     limiter : how many answers a person and an address may give; None for any number
     lookups : how often an address may ask for receipts that were not given here; None for any number
     audit : draws the predictions that are asked about by lot; None draws none
+    monitoring : returns the newest monitoring run and those before it; None before the first
     trace_seconds : how old what is told of a flag's whereabouts may be
     observer : told what happens and how long it took
     clock : returns the present, aware, in UTC
@@ -74,6 +76,7 @@ class FraudService:
         limiter: FlagLimiter | None = None,
         lookups: LookupLimiter | None = None,
         audit: AuditSampler | None = None,
+        monitoring: Callable[[], MonitoringRecord | None] = lambda: None,
         trace_seconds: float = 2.0,
         observer: Observer = UNOBSERVED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -85,6 +88,7 @@ class FraudService:
         self._limiter = limiter
         self._lookups = lookups
         self._audit = audit
+        self._monitoring = monitoring
         self._observer = observer
         self._clock = clock
         self._recent = RecentPredictions()
@@ -365,6 +369,18 @@ class FraudService:
     def model_problem(self) -> str | None:
         """What keeps a promoted version from being served now; None if nothing does."""
         return self._champion.problem
+
+    def monitoring(self) -> MonitoringRecord | None:
+        """Return the newest monitoring run and those before it, or an example; None before the first.
+
+        Raises
+        ------
+        StorageError
+            What a run left is damaged, foreign or gone.
+        """
+        found = self._monitoring()
+        foreign = found is not None and found.example and found.report["profile"] != self.profile.name
+        return None if foreign else found
 
     def examples(self) -> Sequence[Mapping[str, Any]]:
         """Return [{"kind", "transaction"}, ...]: one transaction of each typology."""

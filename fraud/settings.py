@@ -91,6 +91,15 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True)
+class MonitoringSettings:
+    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days."""
+
+    directory: Path = ROOT / "feedback_store" / "monitoring"
+    alert_for_days: float = 1.0
+    alert_keep_days: float = 2.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -100,6 +109,7 @@ class Settings:
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -117,8 +127,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
     in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
     such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
-    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With
-    a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_MONITORING_DIR, FRAUD_ALERT_FOR_DAYS and
+    FRAUD_ALERT_KEEP_DAYS (how long a warning must hold before it fires, and be gone before it ends).
+    On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub its interval
+    defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -155,6 +167,17 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         hub=hub,
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
         webhooks=_webhooks(env),
+        monitoring=_monitoring(env),
+    )
+
+
+def _monitoring(env: Mapping[str, str]) -> MonitoringSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    default = MonitoringSettings()
+    return MonitoringSettings(
+        directory=Path(env.get("FRAUD_MONITORING_DIR") or feedback / "monitoring"),
+        alert_for_days=_number(env, "FRAUD_ALERT_FOR_DAYS", default.alert_for_days, 0, 365),
+        alert_keep_days=_number(env, "FRAUD_ALERT_KEEP_DAYS", default.alert_keep_days, 0, 365),
     )
 
 

@@ -15,6 +15,7 @@ from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
+from fraud.monitoring.history import MonitoringHistory
 from fraud.registry import ModelRegistry
 from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
@@ -91,6 +92,7 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         lookups=LookupLimiter(feedback.lookup_limit, key),
         observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
+        monitoring=MonitoringHistory(settings.monitoring.directory, settings.models.artifacts / "monitoring"),
     )
 
 

@@ -10,6 +10,7 @@ from fraud.service import FraudService
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.language import Localised
+from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
@@ -69,6 +70,10 @@ def build_blocks(
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"):
                 access = ReviewAccess(review_password, reviewers=reviewers)
                 review = ReviewTab(service, localised, language, access)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_monitoring", chosen)}, id="monitoring"
+            ) as opened:
+                MonitoringTab(service, localised, language, opened)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
@@ -94,8 +99,8 @@ def _wire(
         chosen = choose_language(request.headers.get("accept-language", ""))
         words = localised.updates(chosen) if chosen != "en" else {}
         own = {language: gr.update(value=chosen)}
-        if request.query_params.get("tab") == "review":
-            own[tabs] = gr.update(selected="review")
+        if (named := request.query_params.get("tab")) in ("review", "monitoring"):
+            own[tabs] = gr.update(selected=named)
         return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
 
     def say_again(chosen: str, account: gr.OAuthProfile | None, *state: Any) -> dict[Any, Any]:
