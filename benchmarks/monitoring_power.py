@@ -19,39 +19,30 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fraud.data.profile import DAY_MS, Profile
+from benchmarks.production_watch import LABELLED, WINDOW, Log, Watch
+from fraud.data.profile import Profile
 from fraud.data.sources import load_transactions
-from fraud.data.table import Coded, Transactions, concatenate
+from fraud.data.table import Transactions
 from fraud.features.history import History
-from fraud.feedback.events import Event
-from fraud.feedback.parsing import parse_row
-from fraud.feedback.trust import TrustPolicy, decide
 from fraud.models.bundle import PREDICTIONS_FILE, Bundle, load_bundle
 from fraud.models.reference import Batch, build_reference, in_batches
-from fraud.monitoring.alerts import Alert, AlertState, advance
-from fraud.monitoring.checks import findings_of
 from fraud.monitoring.drift import measure_drift, start_window
-from fraud.monitoring.examining import Expectation, MonitoringPolicy, examine, expectation_of
-from fraud.monitoring.observations import ModelAnswers, Observations
+from fraud.monitoring.examining import Expectation, expectation_of
 from fraud.production.injections import parse_injection
 from fraud.production.people import People
-from fraud.production.run import Production, ScoredDay
+from fraud.production.run import Production
 from fraud.production.world import SimulatedWorld
-from fraud.records import MODELS, Label
+from fraud.records import MODELS
 from fraud.serving.scorer import Scorer
 
 N_DAYS, FROM, FIRST_LOOK = 50, 30, 20
-WINDOW, BASELINE = 7, 14
-TRUST = TrustPolicy(quarantine_days=0)
-"""As `python -m fraud monitor` has it: a label that is only looked at need not ripen."""
 CASES = (
     "none",
     "new_typology",
@@ -61,110 +52,8 @@ CASES = (
     "broken_column:card_age_days=stuck",
     "season",
 )
-LABELLED = ("concept_drift:", "f1:", "segment:")
 SEASON_BEFORE = 1000
 """Added to the seed, for the season that was a year before."""
-
-
-@dataclass
-class Log:
-    """What a bank's log holds: days with their answers, and everything that was said of them."""
-
-    days: list[ScoredDay] = field(default_factory=list)
-    digests: list[list[str]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-
-    def add(self, scored: ScoredDay) -> None:
-        """Add a day; everybody consents, so every prediction of it is among its rows."""
-        digest_of = {r["event_id"]: r["content_digest"] for r in scored.rows if r["event"] == "prediction"}
-        flagged = {r["prediction_id"] for r in scored.rows if r["event"] == "flag"}
-        self.days.append(scored)
-        self.digests.append([digest_of[name] for name in scored.ids])
-        for row in scored.rows:
-            if row["event"] != "prediction" or row["event_id"] in flagged:
-                self.events.append(parse_row(row))
-
-    def until_ms(self, day: int) -> int:
-        """Return the midnight after so many days."""
-        return self.days[0].day.start_ms + day * DAY_MS
-
-    def labels(self, as_of_ms: int) -> dict[str, float]:
-        """Return content digest -> 1 or 0, as known at a moment."""
-        resolution = decide(self.events, TRUST, as_of=datetime.fromtimestamp(as_of_ms / 1000, UTC))
-        return {label.content_digest: float(label.label is Label.FRAUD) for label in resolution.labels}
-
-    def between(
-        self, first: int, last: int, labels: Mapping[str, float], *, corrected: bool = False
-    ) -> Observations:
-        """Return the predictions of the days [first, last); `corrected`: with no error in what was said."""
-        days = self.days[first:last]
-        known = np.array([labels.get(d, np.nan) for digests in self.digests[first:last] for d in digests])
-        if corrected:
-            known = np.where(np.isnan(known), np.nan, np.concatenate([day.day.fraud for day in days]))
-        asked = np.concatenate([day.asked for day in days])
-        seen = concatenate([day.day.seen for day in days])
-        return Observations(
-            predicted_ms=seen.times(),
-            version=Coded(np.zeros(len(seen), np.int32), (days[0].version.version,)),
-            answers={
-                m: ModelAnswers(
-                    np.concatenate([day.probability[m] for day in days]),
-                    np.concatenate([day.alerted[m] for day in days]),
-                )
-                for m in MODELS
-            },
-            labels=known,
-            volunteered=np.isfinite(known) & ~asked,
-            audit_asked=asked,
-            audit_probability=np.concatenate([day.audit_probability for day in days]),
-            latency_ms=np.full(len(seen), 5.0),
-            transactions=seen,
-        )
-
-
-@dataclass
-class Watch:
-    """The product's looks: which alerts stood after each day, and what could not be judged.
-
-    Attributes
-    ----------
-    corrected : labels are those of the same answers without their errors; only what rests on labels is
-        looked at then
-    """
-
-    corrected: bool = False
-    alerts: dict[str, Alert] = field(default_factory=dict)
-    firing: dict[int, set[str]] = field(default_factory=dict)
-    unjudged: dict[int, set[str]] = field(default_factory=dict)
-
-    def look(self, log: Log, day: int, labels: Mapping[str, float], expected: Expectation) -> None:
-        """Look at the window that ends with the midnight after `day` days."""
-        policy = MonitoringPolicy(window_days=WINDOW, baseline_days=BASELINE)
-        until_ms = log.until_ms(day)
-        delay = round(expected.profile.features.label_delay_days)
-        matured = log.between(max(0, day - WINDOW - delay), day, labels, corrected=self.corrected)
-        window, baseline = matured.between(until_ms - policy.window_ms, until_ms), matured
-        if self.corrected:
-            window = baseline = matured.take(np.arange(0))
-        else:
-            baseline = log.between(0, min(BASELINE, day - WINDOW), labels)
-        examination = examine(
-            expected, window=window, matured=matured, baseline=baseline, until_ms=until_ms, policy=policy
-        )
-        findings = findings_of(examination)
-        if self.corrected:
-            findings = {k: f for k, f in findings.items() if k.startswith(LABELLED)}
-        self.alerts, _ = advance(self.alerts, findings, until_ms, policy.alerts)
-        self.firing[day] = {k for k, a in self.alerts.items() if a.state is AlertState.FIRING}
-        self.unjudged[day] = {k for k, f in findings.items() if f.holds is None}
-
-    def first(self, *prefixes: str) -> tuple[int | None, list[str]]:
-        """Return the first day after the change on which an alert of a kind stood, and which."""
-        for day in sorted(d for d in self.firing if d > FROM):
-            found = sorted(k for k in self.firing[day] if k.startswith(prefixes))
-            if found:
-                return day, found
-        return None, []
 
 
 @dataclass
@@ -340,9 +229,9 @@ class Bench:
 def row_of(name: str, seed: int, watches: Sequence[Watch], peers: Sequence[str]) -> str:
     """Return a case's row."""
     said, corrected = watches
-    ours = [fired(said.first("drift:"), named=True), fired(said.first("domain"))]
+    ours = [fired(said.first("drift:", FROM), named=True), fired(said.first("domain", FROM))]
     for prefix in LABELLED:
-        ours += [f"{fired(said.first(prefix))} / {fired(corrected.first(prefix))}"]
+        ours += [f"{fired(said.first(prefix, FROM))} / {fired(corrected.first(prefix, FROM))}"]
     return f"| {name} | {seed} | " + " | ".join((*ours, *peers)) + " |"
 
 

@@ -3,9 +3,9 @@
     <venv>/bin/python benchmarks/stream_peers.py evidently|nannyml REFERENCE STREAM OUT SECONDS
 
 The stream (Parquet, as the reference) has columns `day` and `first_look`. evidently is shown the 7 days
-before each day from `first_look` on; NannyML is shown all of it at once, in chunks of days and of weeks, as it
-is made for. Writes {"version", "seconds", "cut", kind: {day: [columns]}}, where a day is the number of whole
-days that had passed and `cut` the first day that was not looked at for want of time.
+before each day from `first_look` on; NannyML is shown all of it at once, in chunks of days and of weeks, as
+it is made for. Writes {"version", "seconds", "cut", kind: {day: [columns]}}, where a day is the number of
+whole days that had passed and `cut` the first day that was not looked at for want of time.
 """
 
 import json
