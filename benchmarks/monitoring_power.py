@@ -196,6 +196,9 @@ class Bench:
     directory: Path
     interpreters: dict[str, str]
     peer_seconds: float
+    n_days: int = N_DAYS
+    first_look: int = FIRST_LOOK
+    watched: Sequence[str] = ("inputs", "labels", "corrected")
 
     @property
     def reference_path(self) -> Path:
@@ -226,20 +229,21 @@ class Bench:
         return cells
 
 
-def row_of(name: str, seed: int, watches: Sequence[Watch], peers: Sequence[str]) -> str:
+def row_of(name: str, seed: int, watches: Mapping[str, Watch], peers: Sequence[str]) -> str:
     """Return a case's row."""
-    said, corrected = watches
-    ours = [fired(said.first("drift:", FROM), named=True), fired(said.first("domain", FROM))]
+    inputs, *labelled = (watches[kind] for kind in watches)
+    ours = [fired(inputs.first("drift:", FROM), named=True), fired(inputs.first("domain", FROM))]
     for prefix in LABELLED:
-        ours += [f"{fired(said.first(prefix, FROM))} / {fired(corrected.first(prefix, FROM))}"]
+        cells = [fired(watch.first(prefix, FROM)) for watch in labelled]
+        ours.append(" / ".join(cells) or "not looked at")
     return f"| {name} | {seed} | " + " | ".join((*ours, *peers)) + " |"
 
 
-def look(watches: Sequence[Watch], log: Log, days: range, expected: Expectation) -> None:
-    """Look at every day, with labels as they were said and corrected."""
+def look(watches: Mapping[str, Watch], log: Log, days: range, expected: Expectation) -> None:
+    """Look at every day, at everything that is watched."""
     for day in days:
-        labels = log.labels(log.until_ms(day))
-        for watch in watches:
+        labels = log.labels(log.until_ms(day)) if len(watches) > 1 else {}
+        for watch in watches.values():
             watch.look(log, day, labels, expected)
 
 
@@ -253,17 +257,17 @@ def one_seed(bench: Bench, seed: int, cases: Sequence[str]) -> None:
     """Play every case over one seed and print its row; then the false alarms before the change."""
     start = time.perf_counter()
     production = Production(SimulatedWorld(bench.bundle.profile, seed=seed), People())
-    log, watches = Log(), (Watch(), Watch(corrected=True))
+    log, watches = Log(), {kind: Watch(kind) for kind in bench.watched}
     bench.play(production, log, FROM)
-    look(watches, log, range(FIRST_LOOK, FROM + 1), bench.expected)
-    quiet: tuple[Sequence[Watch], Mapping[str, Any]] | None = None
+    look(watches, log, range(bench.first_look, FROM + 1), bench.expected)
+    quiet: tuple[Mapping[str, Watch], Mapping[str, Any]] | None = None
     for name in cases:
         changed, told, seen = branch(log, watches, production=production)
         if name != "none":
             changed.world.injections = (parse_injection(f"{name}@{FROM}"),)
-        bench.play(changed, told, N_DAYS - FROM)
-        peers = bench.peers(f"{name}-{seed}", told, FIRST_LOOK if name == "none" else FROM + 1)
-        look(seen, told, range(FROM + 1, N_DAYS + 1), bench.expected)
+        bench.play(changed, told, bench.n_days - FROM)
+        peers = bench.peers(f"{name}-{seed}", told, bench.first_look if name == "none" else FROM + 1)
+        look(seen, told, range(FROM + 1, bench.n_days + 1), bench.expected)
         answers = peers.answers()
         column = name.split(":")[1].split("=")[0] if ":" in name else None
         print(row_of(name, seed, seen, bench.cells(answers, column)), flush=True)
@@ -282,9 +286,9 @@ def with_like_period(bench: Bench, seed: int, log: Log) -> str:
         bench.bundle.profile, seed=seed + SEASON_BEFORE, injections=(parse_injection(f"season@{FROM}"),)
     )
     earlier, found = Log(), {}
-    bench.play(Production(world, People()), earlier, N_DAYS)
+    bench.play(Production(world, People()), earlier, bench.n_days)
     assert bench.expected.inputs is not None
-    for day in range(FROM + 1, N_DAYS + 1):
+    for day in range(FROM + 1, bench.n_days + 1):
         sketches = []
         for of in (log, earlier):
             part = of.between(day - WINDOW, day, {})
@@ -303,22 +307,24 @@ def with_like_period(bench: Bench, seed: int, log: Log) -> str:
     return f"| season, with the one a year before known (found, not yet an alert) | {seed} | {cell} |"
 
 
-def false_alarms(watches: Sequence[Watch], answers: Mapping[str, Mapping[str, Any]]) -> None:
+def false_alarms(watches: Mapping[str, Watch], answers: Mapping[str, Mapping[str, Any]]) -> None:
     """Print how often anything was told where nothing had changed: all days of the case without a change."""
     print("\nWithout any change, on how many days an alarm stood (for evidently: was raised):\n")
     print("| | looks | with an alarm | of what |\n|---|---|---|---|")
-    for watch, words in zip(watches, ("", ", answers without their errors"), strict=True):
-        for prefix in LABELLED if watch.corrected else ("drift:", "domain", *LABELLED):
+    for kind, watch in watches.items():
+        words = ", answers without their errors" if kind == "corrected" else ""
+        for prefix in ("drift:", "domain") if kind == "inputs" else LABELLED:
             hit = [{k for k in keys if k.startswith(prefix)} for keys in watch.firing.values()]
             _quiet_row(f"ours, {prefix.rstrip(':')}{words}", hit)
     for tool, found in answers.items():
         for kind in ("column", "dataset", "daily", "weekly", "f1_daily", "f1_weekly"):
             if kind in found:
                 _quiet_row(f"{tool} {found['version']}, {kind}", [set(c) for c in found[kind].values()])
-    for key in ("f1:random_forest", "concept_drift:random_forest"):
-        n = sum(key in keys for keys in watches[0].unjudged.values())
-        looks = len(watches[0].unjudged)
-        print(f"\n{key} could not be judged, for want of evidence, on {n} of {looks} days.")
+    if "labels" in watches:
+        unjudged = watches["labels"].unjudged
+        for key in ("f1:random_forest", "concept_drift:random_forest"):
+            n = sum(key in keys for keys in unjudged.values())
+            print(f"\n{key} lacked evidence on {n} of {len(unjudged)} days.")
 
 
 def _quiet_row(words: str, hit: Sequence[set[str]]) -> None:
@@ -336,26 +342,36 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--peer-seconds", type=float, default=240.0, help="for each case and peer")
+    parser.add_argument("--days", type=int, default=N_DAYS)
+    parser.add_argument("--first-look", type=int, default=FIRST_LOOK)
+    parser.add_argument("--watched", default="inputs,labels,corrected", help="inputs, and what else")
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
-    rows, probability = held_out(bundle)
     peers = {t: getattr(options, t) for t in PEER_COLUMNS if getattr(options, t)}
-    print(f"\n## Power: days from a change until it is told (change on day {FROM} of {N_DAYS})\n")
+    print(f"\n## Power: days from a change until it is told (change on day {FROM} of {options.days})\n")
     print(f"Python {platform.python_version()}, {os.cpu_count()} shared cores; windows of {WINDOW} days.\n")
     names = ("input drift", "classifier", "concept drift", "F1", "a segment")
     print("What rests on labels: with people's answers as they are, 2% wrong / without those errors.\n")
     head = ["change", "seed", *names, *(c for tool in peers for c in PEER_COLUMNS[tool])]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
     with tempfile.TemporaryDirectory() as name:
+        expected = expectation_of(bundle)
+        if peers or expected.inputs is None:
+            rows, probability = held_out(bundle)
+            expected = with_inputs(expected, bundle, rows, probability)
+            reference = frame_of(rows, probability, bundle, rows.labels == 1)
+            reference.to_parquet(Path(name) / "reference.parquet")
         bench = Bench(
             bundle=bundle,
             scorer=Scorer.from_bundle(bundle),
-            expected=with_inputs(expectation_of(bundle), bundle, rows, probability),
+            expected=expected,
             directory=Path(name),
             interpreters=peers,
             peer_seconds=options.peer_seconds,
+            n_days=options.days,
+            first_look=options.first_look,
+            watched=options.watched.split(","),
         )
-        frame_of(rows, probability, bundle, rows.labels == 1).to_parquet(bench.reference_path)
         for number in range(options.seeds):
             one_seed(bench, bundle.profile.source.seed + number, options.cases.split(","))
 

@@ -83,15 +83,17 @@ class Log:
 
 @dataclass
 class Watch:
-    """The product's looks: which alerts stood after each day, and what could not be judged.
+    """The product's looks at one thing: which alerts stood after each day, and what could not be judged.
+
+    Alerts of different keys have nothing to do with each other, so looks may be parted.
 
     Attributes
     ----------
-    corrected : labels are those of the same answers without their errors; only what rests on labels is
-        looked at then
+    at : "inputs" (columns and scores), "labels" (what rests on people's answers as they are), or "corrected"
+        (the same with no error in the answers)
     """
 
-    corrected: bool = False
+    at: str
     alerts: dict[str, Alert] = field(default_factory=dict)
     firing: dict[int, set[str]] = field(default_factory=dict)
     unjudged: dict[int, set[str]] = field(default_factory=dict)
@@ -99,21 +101,22 @@ class Watch:
     def look(self, log: Log, day: int, labels: Mapping[str, float], expected: Expectation) -> None:
         """Look at the window that ends with the midnight after `day` days."""
         policy = MonitoringPolicy(window_days=WINDOW, baseline_days=BASELINE)
-        until_ms = log.until_ms(day)
         delay = round(expected.profile.features.label_delay_days)
-        matured = log.between(max(0, day - WINDOW - delay), day, labels, corrected=self.corrected)
-        window, baseline = matured.between(until_ms - policy.window_ms, until_ms), matured
-        if self.corrected:
-            window = baseline = matured.take(np.arange(0))
-        else:
-            baseline = log.between(0, min(BASELINE, day - WINDOW), labels)
+        first = day - WINDOW if self.at == "inputs" else max(0, day - WINDOW - delay)
+        seen = log.between(first, day, labels, corrected=self.at == "corrected")
+        none = seen.take(np.arange(0))
+        inputs = self.at == "inputs"
         examination = examine(
-            expected, window=window, matured=matured, baseline=baseline, until_ms=until_ms, policy=policy
+            expected,
+            window=seen if inputs else none,
+            matured=none if inputs else seen,
+            baseline=log.between(0, min(BASELINE, day - WINDOW), {}) if inputs else none,
+            until_ms=log.until_ms(day),
+            policy=policy,
         )
-        findings = findings_of(examination)
-        if self.corrected:
-            findings = {k: f for k, f in findings.items() if k.startswith(LABELLED)}
-        self.alerts, _ = advance(self.alerts, findings, until_ms, policy.alerts)
+        every = findings_of(examination)
+        findings = {k: f for k, f in every.items() if k.startswith(LABELLED) != inputs}
+        self.alerts, _ = advance(self.alerts, findings, log.until_ms(day), policy.alerts)
         self.firing[day] = {k for k, a in self.alerts.items() if a.state is AlertState.FIRING}
         self.unjudged[day] = {k for k, f in findings.items() if f.holds is None}
 
