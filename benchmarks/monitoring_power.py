@@ -151,13 +151,18 @@ def stream_of(log: Log, bundle: Bundle, first_look: int) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True).assign(first_look=first_look)
 
 
-def fired(found: tuple[int | None, list[str]], *, named: bool = False) -> str:
-    """Return the days until an alert, and of what."""
-    day, keys = found
-    if day is None:
-        return "-"
-    names = ", ".join(k.split(":", 1)[1] for k in keys if ":" in k)
-    return f"{day - FROM} ({names})" if named and names else str(day - FROM)
+def fired(watch: Watch, prefix: str) -> str:
+    """Return the days until the first alert of a kind."""
+    first = watch.first_days(prefix, FROM)
+    return str(min(first.values()) - FROM) if first else "-"
+
+
+def fired_by_column(watch: Watch) -> str:
+    """Return the days until each column's alert: "1: amount, country; 3: channel"."""
+    by_day: dict[int, list[str]] = {}
+    for key, day in sorted(watch.first_days("drift:", FROM).items()):
+        by_day.setdefault(day - FROM, []).append(key.removeprefix("drift:"))
+    return "; ".join(f"{day}: {', '.join(names)}" for day, names in sorted(by_day.items())) or "-"
 
 
 def said(found: Mapping[str, Any], column: str | None) -> list[str]:
@@ -232,9 +237,9 @@ class Bench:
 def row_of(name: str, seed: int, watches: Mapping[str, Watch], peers: Sequence[str]) -> str:
     """Return a case's row."""
     inputs, *labelled = (watches[kind] for kind in watches)
-    ours = [fired(inputs.first("drift:", FROM), named=True), fired(inputs.first("domain", FROM))]
+    ours = [fired_by_column(inputs), fired(inputs, "domain")]
     for prefix in LABELLED:
-        cells = [fired(watch.first(prefix, FROM)) for watch in labelled]
+        cells = [fired(watch, prefix) for watch in labelled]
         ours.append(" / ".join(cells) or "not looked at")
     return f"| {name} | {seed} | " + " | ".join((*ours, *peers)) + " |"
 

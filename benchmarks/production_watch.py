@@ -120,10 +120,11 @@ class Watch:
         self.firing[day] = {k for k, a in self.alerts.items() if a.state is AlertState.FIRING}
         self.unjudged[day] = {k for k, f in findings.items() if f.holds is None}
 
-    def first(self, prefix: str, after: int) -> tuple[int | None, list[str]]:
-        """Return the first day after a change on which an alert of a kind stood, and which."""
+    def first_days(self, prefix: str, after: int) -> dict[str, int]:
+        """Return alert -> the first day after a change on which it stood, for alerts of a kind."""
+        first: dict[str, int] = {}
         for day in sorted(d for d in self.firing if d > after):
-            found = sorted(k for k in self.firing[day] if k.startswith(prefix))
-            if found:
-                return day, found
-        return None, []
+            for key in self.firing[day]:
+                if key.startswith(prefix):
+                    first.setdefault(key, day)
+        return first
