@@ -17,6 +17,7 @@ import pandas as pd
 from drift_peers import _evidently_columns
 
 WINDOW = 7
+SUNDAY = 6
 MODELS = ("random_forest", "xgboost")
 LEFT_OUT = {"t", "day", "first_look", "label", *(f"{m}_alert" for m in MODELS)}
 
@@ -60,6 +61,7 @@ def by_nannyml(reference: pd.DataFrame, stream: pd.DataFrame, seconds: float) ->
             ],
             reference,
             stream,
+            period,
         )
         if time.perf_counter() - start > seconds:
             found["cut"] = int(stream["first_look"].iloc[0])
@@ -77,14 +79,19 @@ def by_nannyml(reference: pd.DataFrame, stream: pd.DataFrame, seconds: float) ->
         }
         found[f"f1_{words}"] = {}
         for model, estimator in estimators.items():
-            told = _chunks([estimator], reference, stream)
+            told = _chunks([estimator], reference, stream, period)
             for day, alarms in told.items():
                 found[f"f1_{words}"].setdefault(day, []).extend([f"f1:{model}"] if alarms else [])
     return found
 
 
-def _chunks(calculators: list, reference: pd.DataFrame, stream: pd.DataFrame) -> dict[int, list[str]]:
-    """Return the columns alerted, by the number of days that had passed when the chunk was whole."""
+def _chunks(
+    calculators: list, reference: pd.DataFrame, stream: pd.DataFrame, period: str
+) -> dict[int, list[str]]:
+    """Return the columns alerted, by the number of days that had passed when the chunk was whole.
+
+    A week that the stream ends within is left out: it is smaller than those that limits were taken from.
+    """
     first_look, shown = int(stream["first_look"].iloc[0]), stream.drop(columns=["day", "first_look", "label"])
     origin = stream["t"].min().normalize()
     drifted: dict[int, set[str]] = {}
@@ -97,7 +104,8 @@ def _chunks(calculators: list, reference: pd.DataFrame, stream: pd.DataFrame) ->
         ends = frame[next(c for c in frame.columns if c[-1] in ("end_index",))]
         for row in frame.index[analysis]:
             day = (shown["t"].iloc[int(ends[row])] - origin).days + 1
-            if day >= first_look:
+            whole = period == "D" or shown["t"].iloc[int(ends[row])].dayofweek == SUNDAY
+            if day >= first_look and whole:
                 told = {key[0] for key, alert in alerts.loc[row].items() if bool(alert)}
                 drifted.setdefault(day, set()).update(told)
     return {day: sorted(names) for day, names in drifted.items()}
