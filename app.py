@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
+from fraud.api.receiving import add_acknowledgements
 from fraud.errors import FraudError
 from fraud.metrics import Metrics
 from fraud.service import FraudService
@@ -19,7 +20,9 @@ from fraud.settings import Settings, read_settings
 from fraud.ui.blocks import build_blocks, mount_arguments
 from fraud.wiring import (
     Heartbeat,
+    acknowledgement_board,
     build_service,
+    received_webhooks,
     server_options,
     start_heartbeat,
     webhook_outbox,
@@ -39,6 +42,12 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
+    add_acknowledgements(
+        app,
+        acknowledgement_board(settings),
+        received_webhooks(settings),
+        settings.nodes.acknowledge_secrets,
+    )
     blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from fraud.cli_feedback import add_feedback_commands
+from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
 from fraud.cli_trust import add_quarantine, trust_policy
 from fraud.cli_webhooks import add_webhook_commands
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add_production_commands(commands)
     _add_release_commands(commands)
     add_webhook_commands(commands)
+    add_node_commands(commands)
     return parser
 
 

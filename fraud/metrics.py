@@ -160,7 +160,11 @@ class Metrics:
 
     def watch(self, service: FraudService, is_alive: Callable[[], bool]) -> None:
         """Report the service's state, and the process's, with every scrape from now on."""
-        self._registry.register(_State(service, is_alive))
+        self.watch_with(_State(service, is_alive))
+
+    def watch_with(self, collector: Collector) -> None:
+        """Report what a collector finds, and the process's figures, with every scrape from now on."""
+        self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:

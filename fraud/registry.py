@@ -8,7 +8,7 @@ promotions is the history of that file.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ _ATTEMPTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """Versions by role; None where nobody plays it."""
+    """Versions by role; None where nobody plays it. `sequence` grows by one with every change."""
 
     champion: str | None = None
     previous: str | None = None
     challenger: str | None = None
+    sequence: int = field(default=0, compare=False)
 
     def roles_of(self, version: str) -> tuple[str, ...]:
         """Return the roles that a version plays."""
@@ -69,7 +70,8 @@ class ModelRegistry:
             raise RepositoryError(
                 f"{ALIASES_FILE} of the registry is not valid JSON.", code="aliases"
             ) from error
-        return Aliases(**{role: document.get(role) for role in ("champion", "previous", "challenger")})
+        roles = {role: document.get(role) for role in ("champion", "previous", "challenger")}
+        return Aliases(**roles, sequence=int(document.get("sequence", 0)))
 
     def champion(self) -> tuple[str, Path] | None:
         """Return (revision, directory) of the serving version; None while nothing was ever promoted."""
@@ -78,6 +80,14 @@ class ModelRegistry:
             return None
         revision = self._repository.resolve(f"v{version}")
         return revision, self._repository.snapshot(revision)
+
+    def directory_at(self, revision: str) -> Path:
+        """Return the files of the version recorded at a revision."""
+        return self._repository.snapshot(revision)
+
+    def revision(self, version: str) -> str:
+        """Return the commit of a version; NotFound if it was never recorded."""
+        return self._revision(version)
 
     def directory(self, version: str) -> Path:
         """Return the files of a version; NotFound if it was never recorded."""
@@ -156,7 +166,7 @@ class ModelRegistry:
             if old.champion == version:
                 return old
             challenger = None if old.challenger == version else old.challenger
-            return Aliases(champion=version, previous=old.champion, challenger=challenger)
+            return replace(old, champion=version, previous=old.champion, challenger=challenger)
 
         return self._change(change, f"Promote {version}")
 
@@ -187,9 +197,11 @@ class ModelRegistry:
         result: list[Aliases] = []
 
         def operations(parent: str | None) -> Iterable[Operation]:
-            new = change(Aliases() if parent is None else self._aliases_at(parent))
+            old = Aliases() if parent is None else self._aliases_at(parent)
+            new = replace(change(old), sequence=old.sequence + 1)
             result.append(new)
-            document = {r: getattr(new, r) for r in ("champion", "previous", "challenger")}
+            document: dict[str, Any] = {r: getattr(new, r) for r in ("champion", "previous", "challenger")}
+            document["sequence"] = new.sequence
             yield Add(ALIASES_FILE, (json.dumps(document, indent=1) + "\n").encode())
 
         self._commit(operations, message)

@@ -4,15 +4,14 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions
-from fraud.data.validate import validate_history, validate_transaction
-from fraud.errors import FlagError, FraudError, NotFound
+from fraud.errors import FlagError, FraudError
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
 from fraud.feedback.keeping import PredictionLog, kept_row
@@ -38,6 +37,7 @@ from fraud.records import (
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
+from fraud.serving.predicting import InProcess, Predictor
 from fraud.serving.scorer import Explanation, Scorer
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 from fraud.tracing import FlagTracer, Whereabouts
@@ -52,7 +52,7 @@ class FraudService:
 
     Parameters
     ----------
-    champion : what scores
+    champion : what serves here, and scores unless `predictor` does
     feedback : where flags go
     node : this process's name in the dataset
     pseudonym_key : secret that turns a session into a pseudonym
@@ -60,6 +60,7 @@ class FraudService:
     lookups : how often an address may ask for receipts that were not given here; None for any number
     audit : draws the predictions that are asked about by lot; None draws none
     trace_seconds : how old what is told of a flag's whereabouts may be
+    predictor : what scores single transactions, if not this process: prediction nodes
     observer : told what happens and how long it took
     clock : returns the present, aware, in UTC
     """
@@ -75,10 +76,12 @@ class FraudService:
         lookups: LookupLimiter | None = None,
         audit: AuditSampler | None = None,
         trace_seconds: float = 2.0,
+        predictor: Predictor | None = None,
         observer: Observer = UNOBSERVED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._champion = champion
+        self._predictor: Predictor = InProcess(champion) if predictor is None else predictor
         self._feedback = feedback
         self._node = node
         self._pseudonym_key = pseudonym_key
@@ -133,29 +136,12 @@ class FraudService:
         TransactionError
             Naming the first field that breaks a rule.
         """
-        start = perf_counter()
-        watch = Stopwatch(self._observer)
-        now = self._clock()
-        scorer = self._scorer
-        profile = scorer.bundle.profile
-        valid = validate_transaction(profile, transaction, now)
-        past = None if history is None else validate_history(profile, history, now)
-        watch.lap("validate")
-        scores = scorer.score(valid, past, watch)
-        prediction_id = new_id("p")
-        lot = None if self._audit is None else self._audit.draw(prediction_id, scores, _f1_of(scorer))
-        prediction = Prediction(
-            prediction_id=prediction_id,
-            predicted_at=now,
-            profile=profile.name,
-            transaction=valid,
-            history=past,
-            scores=scores,
-            model_version=scorer.version,
-            latency_ms=(perf_counter() - start) * 1000,
-            audit_asked=None if lot is None else lot.asked,
-            audit_probability=None if lot is None else lot.probability,
-        )
+        prediction = self._predictor.predict(transaction, history, self._clock(), self._observer)
+        scores = prediction.scores
+        f1 = {} if self._audit is None else _f1_of(self._scorer)
+        lot = None if self._audit is None else self._audit.draw(prediction.prediction_id, scores, f1)
+        if lot is not None:
+            prediction = replace(prediction, audit_asked=lot.asked, audit_probability=lot.probability)
         self._recent.remember(prediction)
         self._observer.predicted([(n, s.decision) for n, s in scores.items()], agree=prediction.agree)
         if keep is True:
@@ -206,13 +192,7 @@ class FraudService:
         NotFound
             That version is neither the one that serves now nor the one before.
         """
-        scorer = self._champion.scorer_of(prediction.model_version)
-        if scorer is None:
-            raise NotFound(
-                "A new model version has been released since this score; score the transaction again.",
-                code="version_changed",
-            )
-        return scorer.explain(prediction.transaction, prediction.history, Stopwatch(self._observer))
+        return self._predictor.explain(prediction, self._observer)
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Return a recent prediction; NotFound when it is unknown or too old."""

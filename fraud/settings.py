@@ -91,6 +91,21 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True)
+class NodeSettings:
+    """Prediction nodes: what one of them needs, and what the web application needs to know of them.
+
+    Secrets are lists, current first. docs/cluster.md says who needs which.
+    """
+
+    directory: Path = ROOT / "feedback_store" / "nodes"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    hub_secrets: tuple[str, ...] = field(default=(), repr=False)
+    acknowledge_url: str = field(default="", repr=False)
+    acknowledge_secrets: tuple[str, ...] = field(default=(), repr=False)
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -100,6 +115,7 @@ class Settings:
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    nodes: NodeSettings = NodeSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -117,8 +133,11 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
     in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
     such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
-    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With
-    a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_NODES (addresses of prediction nodes that score for this
+    process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS, FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL,
+    FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four; docs/cluster.md). On a Space (SPACE_ID is set) the host
+    defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts
+    requests and commits.
 
     Raises
     ------
@@ -155,6 +174,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         hub=hub,
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
         webhooks=_webhooks(env),
+        nodes=_nodes(env),
     )
 
 
@@ -163,12 +183,35 @@ def _webhooks(env: Mapping[str, str]) -> WebhookSettings:
     return WebhookSettings(
         directory=Path(env.get("FRAUD_WEBHOOK_DIR") or feedback / "webhooks"),
         endpoints=env.get("FRAUD_WEBHOOKS") or "",
-        secrets=tuple(
-            part.strip() for part in (env.get("FRAUD_WEBHOOK_SECRETS") or "").split(",") if part.strip()
-        ),
+        secrets=_list(env, "FRAUD_WEBHOOK_SECRETS"),
         allow_private=env.get("FRAUD_WEBHOOK_ALLOW_PRIVATE") or "",
         send_seconds=_number(env, "FRAUD_WEBHOOK_SECONDS", WebhookSettings.send_seconds, 0.05, 86_400),
     )
+
+
+def _nodes(env: Mapping[str, str]) -> NodeSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    urls = _list(env, "FRAUD_NODES")
+    for url in urls:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc:
+            raise SettingsError(
+                "FRAUD_NODES must be addresses such as http://10.0.0.5:7870, with commas between.",
+                code="settings",
+                field="FRAUD_NODES",
+            )
+    return NodeSettings(
+        directory=Path(env.get("FRAUD_NODE_DIR") or feedback / "nodes"),
+        secrets=_list(env, "FRAUD_NODE_SECRETS"),
+        hub_secrets=_list(env, "FRAUD_HUB_WEBHOOK_SECRETS"),
+        acknowledge_url=(env.get("FRAUD_ACKNOWLEDGE_URL") or "").strip(),
+        acknowledge_secrets=_list(env, "FRAUD_ACKNOWLEDGE_SECRETS"),
+        urls=urls,
+    )
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (env.get(name) or "").split(",") if part.strip())
 
 
 def _password(env: Mapping[str, str]) -> str | None:

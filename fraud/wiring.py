@@ -5,7 +5,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fraud.repositories.port import VersionedRepository
 from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
+from fraud.serving.nodes_client import NodePool, ThroughNodes
 from fraud.settings import FeedbackSettings, ServerSettings, Settings
 from fraud.telemetry import UNOBSERVED, Observer
 from fraud.webhooks.addresses import parse_policy
@@ -33,6 +34,8 @@ from fraud.webhooks.received import ReceivedStore
 from fraud.webhooks.sender import WebhookSender
 
 _log = logging.getLogger(__name__)
+NODE_CHECK_S = 2.0
+"""How often the prediction nodes are asked whether they are ready."""
 
 
 def dataset_repository(settings: Settings) -> VersionedRepository:
@@ -80,6 +83,7 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         observer=observer,
     )
     champion = Champion(model_registry(settings), settings.models.artifacts)
+    pool = node_pool(settings)
     key = _pseudonym_key(feedback)
     return FraudService(
         champion,
@@ -89,9 +93,16 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
         trace_seconds=settings.models.refresh_seconds,
         lookups=LookupLimiter(feedback.lookup_limit, key),
+        predictor=None if pool is None else ThroughNodes(champion, pool),
         observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
     )
+
+
+@cache
+def node_pool(settings: Settings) -> NodePool | None:
+    """Return the prediction nodes that score for this process; None if it scores by itself."""
+    return NodePool(settings.nodes.urls) if settings.nodes.urls else None
 
 
 def webhook_outbox(settings: Settings) -> WebhookOutbox:
@@ -189,6 +200,8 @@ def start_heartbeat(service: FraudService, settings: Settings) -> Heartbeat:
     heartbeat.every(scratch.SWEEP_S, "sweep-files", scratch.sweep)
     heartbeat.every(settings.feedback.commit_seconds, "commit-feedback", service.drain)
     heartbeat.every(settings.models.refresh_seconds, "refresh-model", service.refresh)
+    if (pool := node_pool(settings)) is not None:
+        heartbeat.every(NODE_CHECK_S, "check-nodes", pool.check)
     for endpoint in outbox.endpoints:
         # Each on its own beat: one that is dead keeps none of the others waiting.
         beat = partial(sender.drain, endpoints=(endpoint.name,))
