@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from fraud.cli_cluster import add_cluster_commands
 from fraud.cli_feedback import add_feedback_commands
 from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_release_commands(commands)
     add_webhook_commands(commands)
     add_node_commands(commands)
+    add_cluster_commands(commands)
     return parser
 
 

@@ -91,7 +91,7 @@ def as_times(column: pa.Array, profile: Profile) -> Integers:
     if step is not None:
         return (profile.time_origin_ms + np.round(as_numbers(column) * step)).astype(np.int64)
     moments = pc.cast(column, pa.timestamp("ms", tz=getattr(column.type, "tz", None)), safe=False)
-    return _held(pc.cast(moments, pa.int64()), np.int64)[0].copy()
+    return np.array(_held(pc.cast(moments, pa.int64()), np.int64)[0], np.int64)
 
 
 def _held(column: pa.Array, dtype: type[np.generic]) -> tuple[Any, NDArray[np.bool_]]:

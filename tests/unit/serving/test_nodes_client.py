@@ -102,7 +102,9 @@ def through(following: Following, releases: Releases) -> Iterator[ThroughNodes]:
     with TestClient(build_node_api(following.node, nothing, lambda: True, Metrics())) as node:
 
         def answer(request: httpx2.Request) -> httpx2.Response:
-            answered = node.post(request.url.path, content=request.content)
+            answered = node.post(
+                request.url.path, content=request.content, headers={"content-type": "application/json"}
+            )
             return httpx2.Response(answered.status_code, content=answered.content)
 
         champion = Champion(releases.registry, releases.bundle)
