@@ -20,13 +20,11 @@ from fraud.settings import Settings, read_settings
 from fraud.ui.blocks import build_blocks, mount_arguments
 from fraud.wiring import (
     Heartbeat,
-    acknowledgement_board,
+    acknowledgements,
     build_service,
-    received_webhooks,
+    check_webhooks,
     server_options,
     start_heartbeat,
-    webhook_outbox,
-    webhook_sender,
 )
 
 
@@ -42,12 +40,7 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
-    add_acknowledgements(
-        app,
-        acknowledgement_board(settings),
-        received_webhooks(settings),
-        settings.nodes.acknowledge_secrets,
-    )
+    add_acknowledgements(app, *acknowledgements(settings))
     blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 
@@ -61,9 +54,7 @@ def main() -> None:
         settings = read_settings()
         service = build_service(settings, metrics := Metrics())
         service.check()
-        webhook_sender(
-            settings, webhook_outbox(settings)
-        )  # an unusable setting ends the start, in one sentence
+        check_webhooks(settings)
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
     app = create_app(service, settings, metrics)

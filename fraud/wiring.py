@@ -117,6 +117,11 @@ def webhook_sender(settings: Settings, outbox: WebhookOutbox) -> WebhookSender:
     return WebhookSender(outbox, WebhookClient(parse_policy(settings.webhooks.allow_private)))
 
 
+def check_webhooks(settings: Settings) -> None:
+    """Raise SettingsError where the settings of webhooks cannot be used: better at the start than later."""
+    webhook_sender(settings, webhook_outbox(settings))
+
+
 def acknowledgement_board(settings: Settings) -> AcknowledgementBoard:
     """Return the board of which node serves which version."""
     return AcknowledgementBoard(settings.webhooks.directory / "board.sqlite3")
@@ -125,6 +130,11 @@ def acknowledgement_board(settings: Settings) -> AcknowledgementBoard:
 def received_webhooks(settings: Settings) -> ReceivedStore:
     """Return the memory of webhooks that this node received."""
     return ReceivedStore(settings.webhooks.directory / "received.sqlite3")
+
+
+def acknowledgements(settings: Settings) -> tuple[AcknowledgementBoard, ReceivedStore, tuple[str, ...]]:
+    """Return the board, the memory of what came for it, and the secrets of who may write on it."""
+    return acknowledgement_board(settings), received_webhooks(settings), settings.nodes.acknowledge_secrets
 
 
 def _pseudonym_key(settings: FeedbackSettings) -> bytes:
