@@ -108,7 +108,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.models.bundle_writer import write_bundle
     from fraud.models.examples import choose_examples
     from fraud.models.train import train
-    from fraud.registry import version_key
+    from fraud.models.versioning import version_key
     from fraud.wiring import model_registry
 
     version_key(options.release)
