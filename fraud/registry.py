@@ -141,14 +141,20 @@ class ModelRegistry:
     def fetch(self, version: str) -> tuple[str, Path]:
         """Return (revision, directory) of a recorded version; as `champion`, or NotFound."""
         revision = self._revision(version)
-        self._require_trusted(revision)
+        self.require_trusted(revision)
         return revision, self._repository.snapshot(revision)
 
     def directory(self, version: str) -> Path:
         """Return the files of a version; NotFound if it was never recorded; BundleRefused as `champion`."""
         return self.fetch(version)[1]
 
-    def _require_trusted(self, revision: str) -> None:
+    def identity(self, version: str) -> tuple[str, str]:
+        """Return (revision, SHA-256 of the manifest) of a recorded version: what a node is told to fetch."""
+        revision = self._revision(version)
+        return revision, self._manifest_digest(revision)
+
+    def require_trusted(self, revision: str) -> None:
+        """Raise BundleRefused unless a version may be handed out; only manifest and signature are read."""
         if self.trusted.required:
             manifest = self._repository.read(bundle.MANIFEST, revision)
             self.trusted.check(manifest, self._signature(revision))
@@ -281,7 +287,7 @@ class ModelRegistry:
         BundleRefused
             It is not signed by a key that is trusted here.
         """
-        self._require_trusted(self._revision(version))
+        self.require_trusted(self._revision(version))
 
         def change(old: Aliases) -> Aliases:
             if old.champion == version:

@@ -91,6 +91,18 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True)
+class ReleaseSettings:
+    """Who signs releases, whose are loaded, and who promotes them; fraud/models/signing.py reads the keys."""
+
+    signing_key: str | None = field(default=None, repr=False)
+    trusted_keys: tuple[str, ...] = ()
+    automatic: bool = False
+    """Whether what passed the gate is promoted at once; otherwise it waits for a maintainer."""
+    shadow: bool = False
+    """Whether this process scores with a waiting challenger too, unseen, and compares."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -100,6 +112,7 @@ class Settings:
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    releases: ReleaseSettings = ReleaseSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -117,8 +130,11 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
     in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
     such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
-    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With
-    a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_SIGNING_KEY (secret; base64 seed or PEM file, where models
+    are trained), FRAUD_TRUSTED_KEYS (public keys in base64, by comma, wherever releases are loaded),
+    FRAUD_APPROVAL (automatic or manual), FRAUD_SHADOW (0 or 1) (docs/releases.md). On a Space (SPACE_ID is
+    set) the host defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds:
+    a Hub counts requests and commits.
 
     Raises
     ------
@@ -155,6 +171,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         hub=hub,
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
         webhooks=_webhooks(env),
+        releases=ReleaseSettings(
+            signing_key=env.get("FRAUD_SIGNING_KEY") or None,
+            trusted_keys=tuple(
+                part.strip() for part in (env.get("FRAUD_TRUSTED_KEYS") or "").split(",") if part.strip()
+            ),
+            automatic=_choice(env, "FRAUD_APPROVAL", ("manual", "automatic")) == "automatic",
+            shadow=_choice(env, "FRAUD_SHADOW", ("0", "1")) == "1",
+        ),
     )
 
 
@@ -169,6 +193,14 @@ def _webhooks(env: Mapping[str, str]) -> WebhookSettings:
         allow_private=env.get("FRAUD_WEBHOOK_ALLOW_PRIVATE") or "",
         send_seconds=_number(env, "FRAUD_WEBHOOK_SECONDS", WebhookSettings.send_seconds, 0.05, 86_400),
     )
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Return one of a few words; the first one where nothing is set."""
+    chosen = env.get(name) or choices[0]
+    if chosen not in choices:
+        raise SettingsError(f"{name} must be {' or '.join(choices)}.", code="settings", field=name)
+    return chosen
 
 
 def _password(env: Mapping[str, str]) -> str | None:

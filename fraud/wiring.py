@@ -15,13 +15,16 @@ from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
+from fraud.models.signing import read_signing_key, read_trusted_keys
 from fraud.registry import ModelRegistry
+from fraud.releasing import ReleaseDesk
 from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
 from fraud.repositories.port import VersionedRepository
 from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
+from fraud.serving.shadow import Shadow
 from fraud.settings import FeedbackSettings, ServerSettings, Settings
 from fraud.telemetry import UNOBSERVED, Observer
 from fraud.webhooks.addresses import parse_policy
@@ -48,8 +51,12 @@ def dataset_repository(settings: Settings) -> VersionedRepository:
 def model_registry(settings: Settings) -> ModelRegistry:
     """Return the registry of released models: on the Hub if one is named there, else on this disk."""
     hub, directory = settings.hub, settings.models.registry
+    keys: dict[str, Any] = {
+        "trusted": read_trusted_keys(settings.releases.trusted_keys),
+        "key": read_signing_key(settings.releases.signing_key),
+    }
     if hub.models is None:
-        return ModelRegistry(LocalRepository(directory))
+        return ModelRegistry(LocalRepository(directory), **keys)
     # Less patient than a commit of feedback: a start waits for this, and the timer asks again anyway.
     retries = Retries(RetryPolicy(attempts=4), f"The Hub repository {hub.models}")
     return ModelRegistry(
@@ -60,7 +67,25 @@ def model_registry(settings: Settings) -> ModelRegistry:
             endpoint=hub.endpoint,
             cache=directory / "hub",
             retries=retries,
-        )
+        ),
+        **keys,
+    )
+
+
+def release_desk(settings: Settings, *, wait: bool = True) -> ReleaseDesk:
+    """Return what promotes and rolls back; with `wait` it returns once the nodes were asked, else before."""
+    outbox = webhook_outbox(settings)
+    send = webhook_sender(settings, outbox).drain
+
+    def send_behind() -> None:
+        threading.Thread(target=send, name="tell-nodes", daemon=True).start()
+
+    return ReleaseDesk(
+        model_registry(settings),
+        settings.models.artifacts,
+        outbox,
+        send=send if wait else send_behind,
+        automatic=settings.releases.automatic,
     )
 
 
@@ -91,7 +116,16 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         lookups=LookupLimiter(feedback.lookup_limit, key),
         observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
+        releases=release_desk(settings, wait=False),
+        shadow=_shadow(settings),
     )
+
+
+def _shadow(settings: Settings) -> Shadow | None:
+    if not settings.releases.shadow:
+        return None
+    feedback = settings.feedback
+    return Shadow(model_registry(settings), node=feedback.node, directory=feedback.directory)
 
 
 def webhook_outbox(settings: Settings) -> WebhookOutbox:

@@ -65,8 +65,8 @@ class Champion:
         except RepositoryError as error:
             self._note_out_of_reach(error)
         if champion is None:
-            return Scorer.from_bundle(load_bundle(self._artifacts))
-        return Scorer.from_bundle(load_bundle(champion[1]), champion[0])
+            return Scorer.from_bundle(load_bundle(self._artifacts, self._registry.trusted))
+        return Scorer.from_bundle(load_bundle(champion[1], self._registry.trusted), champion[0])
 
     def refresh(self) -> bool:
         """Look at the registry and swap if its champion is another; return whether it was.
@@ -92,7 +92,7 @@ class Champion:
             try:
                 swapped = champion is not None and champion[0] != current.version.revision
                 if champion is not None and swapped:
-                    newer = Scorer.from_bundle(load_bundle(champion[1]), champion[0])
+                    newer = Scorer.from_bundle(load_bundle(champion[1], self._registry.trusted), champion[0])
                     self._previous, self._scorer = current, newer
             except FraudError as error:
                 return self._refuse(error, head)
