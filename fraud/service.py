@@ -11,7 +11,7 @@ from typing import Any
 
 from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions
-from fraud.errors import FlagError, FraudError
+from fraud.errors import AccessDenied, FlagError, FraudError
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
 from fraud.feedback.keeping import PredictionLog, kept_row
@@ -34,11 +34,15 @@ from fraud.records import (
     Review,
     Withdrawal,
 )
+from fraud.registry import Aliases
+from fraud.releasing import Moved, ReleaseDesk
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
 from fraud.serving.predicting import InProcess, Predictor
 from fraud.serving.scorer import Explanation, Scorer
+from fraud.serving.shadow import Shadow
+from fraud.serving.shadow_report import ShadowReport
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 from fraud.tracing import FlagTracer, Whereabouts
 
@@ -59,6 +63,8 @@ class FraudService:
     limiter : how many answers a person and an address may give; None for any number
     lookups : how often an address may ask for receipts that were not given here; None for any number
     audit : draws the predictions that are asked about by lot; None draws none
+    releases : what promotes and rolls back; None where this process must not
+    shadow : compares a waiting challenger with what is answered; None compares nothing
     trace_seconds : how old what is told of a flag's whereabouts may be
     predictor : what scores single transactions, if not this process: prediction nodes
     observer : told what happens and how long it took
@@ -75,6 +81,8 @@ class FraudService:
         limiter: FlagLimiter | None = None,
         lookups: LookupLimiter | None = None,
         audit: AuditSampler | None = None,
+        releases: ReleaseDesk | None = None,
+        shadow: Shadow | None = None,
         trace_seconds: float = 2.0,
         predictor: Predictor | None = None,
         observer: Observer = UNOBSERVED,
@@ -88,6 +96,8 @@ class FraudService:
         self._limiter = limiter
         self._lookups = lookups
         self._audit = audit
+        self._releases = releases
+        self._shadow = shadow
         self._observer = observer
         self._clock = clock
         self._recent = RecentPredictions()
@@ -146,6 +156,8 @@ class FraudService:
         self._observer.predicted([(n, s.decision) for n, s in scores.items()], agree=prediction.agree)
         if keep is True:
             self.prediction_log.offer(prediction)
+        if self._shadow is not None:
+            self._shadow.offer(prediction)
         return prediction
 
     def keep(self, prediction_id: str, *, consent: bool = False) -> Receipt:
@@ -380,7 +392,47 @@ class FraudService:
 
     def refresh(self) -> bool:
         """Serve a newly promoted version if there is one; return whether it changed."""
-        return self._champion.refresh()
+        changed = self._champion.refresh()
+        if self._shadow is not None:
+            self._shadow.refresh(self._scorer.version.version)
+        return changed
+
+    def shadow_report(self) -> ShadowReport | None:
+        """Return how a waiting challenger compares so far; None while none is being compared."""
+        return None if self._shadow is None else self._shadow.report()
+
+    def promote(self, version: str, maintainer: str) -> Moved:
+        """Make a recorded version serve here and on the nodes; of the maintainer only a pseudonym is kept.
+
+        Whoever calls has checked that the maintainer may do this.
+
+        Raises
+        ------
+        NotFound
+            No such version.
+        BundleRefused
+            It cannot be served.
+        AccessDenied
+            This process does not decide about releases.
+        """
+        moved = self._desk().promote(version, who=self._pseudonym(maintainer))
+        self.refresh()
+        return moved
+
+    def rollback(self, maintainer: str) -> Moved:
+        """Return to the previous version, here and on the nodes; NotFound if there is none."""
+        moved = self._desk().rollback(who=self._pseudonym(maintainer))
+        self.refresh()
+        return moved
+
+    def reject(self, version: str, maintainer: str) -> Aliases:
+        """Let a challenger wait no more; NotFound if it is not the challenger."""
+        return self._desk().reject(version, who=self._pseudonym(maintainer))
+
+    def _desk(self) -> ReleaseDesk:
+        if self._releases is None:
+            raise AccessDenied("This process does not decide about releases.", code="no_releases")
+        return self._releases
 
     def check(self) -> None:
         """Raise what would keep the service from starting: a refused bundle, a broken outbox."""
@@ -390,6 +442,8 @@ class FraudService:
     def close(self) -> None:
         """Commit what waits, as far as possible, and let go of the files."""
         self.prediction_log.close()
+        if self._shadow is not None:
+            self._shadow.close()
         try:
             self.drain()
         except FraudError as error:

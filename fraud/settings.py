@@ -106,6 +106,18 @@ class NodeSettings:
 
 
 @dataclass(frozen=True)
+class ReleaseSettings:
+    """Who signs releases, whose are loaded, and who promotes them; fraud/models/signing.py reads the keys."""
+
+    signing_key: str | None = field(default=None, repr=False)
+    trusted_keys: tuple[str, ...] = ()
+    automatic: bool = False
+    """Whether what passed the gate is promoted at once; otherwise it waits for a maintainer."""
+    shadow: bool = False
+    """Whether this process scores with a waiting challenger too, unseen, and compares."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -116,6 +128,7 @@ class Settings:
     review: ReviewSettings = ReviewSettings()
     webhooks: WebhookSettings = WebhookSettings()
     nodes: NodeSettings = NodeSettings()
+    releases: ReleaseSettings = ReleaseSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -133,11 +146,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
     in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
     such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
-    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_NODES (addresses of prediction nodes that score for this
-    process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS, FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL,
-    FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four; docs/cluster.md). On a Space (SPACE_ID is set) the host
-    defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts
-    requests and commits.
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_SIGNING_KEY (secret; base64 seed or PEM file, where models
+    are trained), FRAUD_TRUSTED_KEYS (public keys in base64, by comma, wherever releases are loaded),
+    FRAUD_APPROVAL (automatic or manual), FRAUD_SHADOW (0 or 1) (docs/releases.md); FRAUD_NODES (addresses of
+    prediction nodes that score for this process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS,
+    FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL, FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four;
+    docs/cluster.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub
+    its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -175,6 +190,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
         webhooks=_webhooks(env),
         nodes=_nodes(env),
+        releases=ReleaseSettings(
+            signing_key=env.get("FRAUD_SIGNING_KEY") or None,
+            trusted_keys=_list(env, "FRAUD_TRUSTED_KEYS"),
+            automatic=_choice(env, "FRAUD_APPROVAL", ("manual", "automatic")) == "automatic",
+            shadow=_choice(env, "FRAUD_SHADOW", ("0", "1")) == "1",
+        ),
     )
 
 
@@ -212,6 +233,14 @@ def _nodes(env: Mapping[str, str]) -> NodeSettings:
 
 def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in (env.get(name) or "").split(",") if part.strip())
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Return one of a few words; the first one where nothing is set."""
+    chosen = env.get(name) or choices[0]
+    if chosen not in choices:
+        raise SettingsError(f"{name} must be {' or '.join(choices)}.", code="settings", field=name)
+    return chosen
 
 
 def _password(env: Mapping[str, str]) -> str | None:

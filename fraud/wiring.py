@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fraud import scratch
 from fraud.durable import sync_directory
@@ -15,14 +15,16 @@ from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
+from fraud.models.signing import read_signing_key, read_trusted_keys
 from fraud.registry import ModelRegistry
+from fraud.releasing import ReleaseDesk
 from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
 from fraud.repositories.port import VersionedRepository
 from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
-from fraud.serving.nodes_client import NodePool, ThroughNodes
+from fraud.serving.shadow import Shadow
 from fraud.settings import FeedbackSettings, ServerSettings, Settings
 from fraud.telemetry import UNOBSERVED, Observer
 from fraud.webhooks.addresses import parse_policy
@@ -32,6 +34,9 @@ from fraud.webhooks.deliveries import WebhookOutbox
 from fraud.webhooks.endpoints import parse_endpoints
 from fraud.webhooks.received import ReceivedStore
 from fraud.webhooks.sender import WebhookSender
+
+if TYPE_CHECKING:
+    from fraud.serving.nodes_client import NodePool, ThroughNodes
 
 _log = logging.getLogger(__name__)
 NODE_CHECK_S = 2.0
@@ -51,8 +56,12 @@ def dataset_repository(settings: Settings) -> VersionedRepository:
 def model_registry(settings: Settings) -> ModelRegistry:
     """Return the registry of released models: on the Hub if one is named there, else on this disk."""
     hub, directory = settings.hub, settings.models.registry
+    keys: dict[str, Any] = {
+        "trusted": read_trusted_keys(settings.releases.trusted_keys),
+        "key": read_signing_key(settings.releases.signing_key),
+    }
     if hub.models is None:
-        return ModelRegistry(LocalRepository(directory))
+        return ModelRegistry(LocalRepository(directory), **keys)
     # Less patient than a commit of feedback: a start waits for this, and the timer asks again anyway.
     retries = Retries(RetryPolicy(attempts=4), f"The Hub repository {hub.models}")
     return ModelRegistry(
@@ -63,7 +72,25 @@ def model_registry(settings: Settings) -> ModelRegistry:
             endpoint=hub.endpoint,
             cache=directory / "hub",
             retries=retries,
-        )
+        ),
+        **keys,
+    )
+
+
+def release_desk(settings: Settings, *, wait: bool = True) -> ReleaseDesk:
+    """Return what promotes and rolls back; with `wait` it returns once the nodes were asked, else before."""
+    outbox = webhook_outbox(settings)
+    send = webhook_sender(settings, outbox).drain
+
+    def send_behind() -> None:
+        threading.Thread(target=send, name="tell-nodes", daemon=True).start()
+
+    return ReleaseDesk(
+        model_registry(settings),
+        settings.models.artifacts,
+        outbox,
+        send=send if wait else send_behind,
+        automatic=settings.releases.automatic,
     )
 
 
@@ -83,7 +110,6 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         observer=observer,
     )
     champion = Champion(model_registry(settings), settings.models.artifacts)
-    pool = node_pool(settings)
     key = _pseudonym_key(feedback)
     return FraudService(
         champion,
@@ -93,16 +119,34 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
         trace_seconds=settings.models.refresh_seconds,
         lookups=LookupLimiter(feedback.lookup_limit, key),
-        predictor=None if pool is None else ThroughNodes(champion, pool),
+        predictor=_predictor(settings, champion),
         observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
+        releases=release_desk(settings, wait=False),
+        shadow=_shadow(settings),
     )
 
 
 @cache
-def node_pool(settings: Settings) -> NodePool | None:
+def node_pool(settings: Settings) -> "NodePool | None":
     """Return the prediction nodes that score for this process; None if it scores by itself."""
+    from fraud.serving.nodes_client import NodePool  # not at the top: a node has no use for an HTTP client
+
     return NodePool(settings.nodes.urls) if settings.nodes.urls else None
+
+
+def _predictor(settings: Settings, champion: Champion) -> "ThroughNodes | None":
+    from fraud.serving.nodes_client import ThroughNodes
+
+    pool = node_pool(settings)
+    return None if pool is None else ThroughNodes(champion, pool)
+
+
+def _shadow(settings: Settings) -> Shadow | None:
+    if not settings.releases.shadow:
+        return None
+    feedback = settings.feedback
+    return Shadow(model_registry(settings), node=feedback.node, directory=feedback.directory)
 
 
 def webhook_outbox(settings: Settings) -> WebhookOutbox:

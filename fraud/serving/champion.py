@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud.errors import BundleRefused, FraudError, NotFound, RepositoryError
-from fraud.models.bundle import Bundle, load_bundle
+from fraud.models.bundle import load_bundle
 from fraud.records import ModelVersion
 from fraud.registry import Aliases, ModelRegistry
 from fraud.serving.scorer import Scorer
@@ -27,7 +27,6 @@ class Champion:
     registry : where released versions are
     artifacts : what was shipped with the code
     memory : what outlives this process; None where nothing does
-    load : returns a bundle after every check on it, or raises BundleRefused
     clock : returns the present, aware, in UTC
     """
 
@@ -37,13 +36,11 @@ class Champion:
         artifacts: Path,
         *,
         memory: StandingFile | None = None,
-        load: Callable[[Path], Bundle] = load_bundle,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._registry = registry
         self._artifacts = artifacts
         self._memory = memory
-        self._load = load
         self._clock = clock
         self._lock = threading.Lock()
         self._scorer: Scorer | None = None
@@ -179,7 +176,7 @@ class Champion:
                 return self._scorer_at(revision)
             except (BundleRefused, NotFound, RepositoryError) as error:
                 _log.warning("what served before cannot be loaded, the shipped models start: %s", error)
-        return Scorer.from_bundle(self._load(self._artifacts))
+        return Scorer.from_bundle(load_bundle(self._artifacts, self._registry.trusted))
 
     def _newer(
         self, aliases: Aliases, current: Scorer | None, expected: ModelVersion | None = None
@@ -209,7 +206,8 @@ class Champion:
         return newer
 
     def _scorer_at(self, revision: str) -> Scorer:
-        return Scorer.from_bundle(self._load(self._registry.directory_at(revision)), revision)
+        bundle = load_bundle(self._registry.directory_at(revision), self._registry.trusted)
+        return Scorer.from_bundle(bundle, revision)
 
     def _swap(self, newer: Scorer, sequence: int) -> None:
         self._previous, self._scorer, self.since = self._scorer, newer, self._clock()

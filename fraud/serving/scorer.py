@@ -13,6 +13,7 @@ from fraud.data.validate import transactions_from_records
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import Bundle
+from fraud.models.golden import check_golden
 from fraud.records import ModelVersion, Reason, Score
 from fraud.telemetry import Stopwatch
 
@@ -48,11 +49,18 @@ class Scorer:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, revision: str | None = None) -> "Scorer":
-        """Index the bundle's history and compile or load the kernels, so that no first request pays."""
+        """Index the bundle's history and compile or load the kernels, so that no first request pays.
+
+        Raises
+        ------
+        BundleRefused
+            The golden vectors come out otherwise here than where the models were trained.
+        """
         past = history = None
         if bundle.history_path is not None:
             past = read_past(bundle.history_path, bundle.profile)
             history = History.of(past, bundle.profile)
+        check_golden(bundle, history)
         scorer = cls(bundle, past, history, revision)
         for example in scorer.examples.get("examples", [])[:_WARM_UPS]:
             scorer.score(example["transaction"])

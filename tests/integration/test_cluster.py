@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -17,9 +16,9 @@ import pytest
 from fraud.cluster import Cluster, Member, plan_cluster
 from fraud.models.bundle import read_manifest
 from fraud.settings import Settings, read_settings
-from fraud.webhooks.messages import model_data
-from fraud.wiring import model_registry, webhook_outbox, webhook_sender
+from fraud.wiring import model_registry
 from tests.demo import ROOT, free_port, wait_for
+from tests.unit.serving.conftest import Releases
 
 WORKERS = 8
 LEAST = 200
@@ -96,19 +95,6 @@ def fraud(running: Running, *arguments: str) -> str:
     return done.stdout
 
 
-def promote(running: Running, version: str) -> None:
-    """Promote as an operator does."""
-    fraud(running, "promote", version)
-    settings = running.settings
-    outbox = webhook_outbox(settings)
-    if not any(d.type == "model.promoted" for d in outbox.deliveries()):
-        registry = model_registry(settings)
-        revision = registry.revision(version)
-        _, digest = read_manifest(registry.directory(version))
-        outbox.enqueue("model.promoted", model_data(version, revision, digest), datetime.now(UTC))
-    webhook_sender(settings, outbox).drain()
-
-
 class Load:
     """Requests without a pause, to the web application and to every node, each answer looked at."""
 
@@ -166,7 +152,7 @@ def test_two_nodes_swap_under_load_without_a_failed_or_mixed_answer(running: Run
 
     with Load([web.url, *(node.url for node in nodes)], example) as load:
         wait_for(lambda: load.versions["1.0.0"] >= LEAST, 120)
-        promote(running, "1.0.1")
+        fraud(running, "promote", "1.0.1")
         wait_for(lambda: all(running.serves(node) == "1.0.1" for node in nodes), 60)
         wanted = load.versions["1.0.1"] + LEAST
         wait_for(lambda: load.versions["1.0.1"] >= wanted, 120)
@@ -195,11 +181,9 @@ def test_a_node_that_was_down_catches_up_and_the_other_serves_meanwhile(
     running.processes[first.name].wait()
     answers = [httpx.post(f"{web.url}/v1/score", json={"transaction": example}) for _ in range(6)]
     assert [a.status_code for a in answers] == [200] * 6
-    from tests.unit.serving.conftest import Releases
-
     registry = model_registry(running.settings)
     Releases(registry, small_bundle, tmp_path / "releases").record("1.0.1")
-    promote(running, "1.0.1")
+    fraud(running, "promote", "1.0.1")
     wait_for(lambda: running.serves(second) == "1.0.1")
     running.start(first)
     running.wait_ready(first)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fraud.ids import new_id
-from fraud.models.bundle import MANIFEST
+from fraud.models.bundle import GOLDEN_FILE, MANIFEST
 from fraud.records import ModelVersion
 from fraud.registry import ModelRegistry
 from fraud.serving.champion import Champion
@@ -42,6 +42,9 @@ class Releases:
         shutil.copytree(self.bundle, target)
         manifest = json.loads((target / MANIFEST).read_text())
         manifest["version"] = version
+        # Its answers are those of other cut-offs.
+        manifest["files"].pop(GOLDEN_FILE, None)
+        (target / GOLDEN_FILE).unlink(missing_ok=True)
         for model in manifest["models"].values():
             model["thresholds"]["decline"] = 0.9 + int(version.rpartition(".")[2]) / 1000
         (target / MANIFEST).write_text(json.dumps(manifest | changes))

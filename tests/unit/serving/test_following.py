@@ -10,6 +10,9 @@ import pytest
 
 from fraud.errors import BundleRefused, FlagError, TransactionError, WebhookRefused
 from fraud.models.bundle import MANIFEST, SERVING_FILES
+from fraud.models.signing import SIGNATURE_FILE, SigningKey, TrustedKeys
+from fraud.registry import ModelRegistry
+from fraud.repositories.local import LocalRepository
 from fraud.webhooks.received import Reception
 from tests.unit.conftest import NOW
 from tests.unit.serving.conftest import HUB_SECRET, Following, Releases, follow, notice
@@ -140,6 +143,51 @@ def test_a_damaged_release_is_refused_and_the_old_model_serves_on(
     assert following.serves() == "1.0.1" and following.champion.problem
     assert following.node.score(example).model_version.version == "1.0.1"
     assert following.said[-1].served.version == "1.0.1"
+
+
+def test_a_release_that_answers_otherwise_than_where_it_was_trained_is_refused(
+    following: Following, releases: Releases, tmp_path: Path
+) -> None:
+    shutil.copytree(releases.bundle, tmp_path / "1.0.2")
+    manifest = json.loads((releases.bundle / MANIFEST).read_text()) | {"version": "1.0.2"}
+    manifest["models"]["xgboost"]["calibration"]["c"] += 0.01
+    (tmp_path / "1.0.2" / MANIFEST).write_text(json.dumps(manifest))
+    releases.registry.record(tmp_path / "1.0.2", "1.0.2")
+    releases.registry.promote("1.0.2")
+    following.updates.announce(None)
+    following.updates.step()
+    assert following.serves() == "1.0.1" and "golden transaction" in str(following.champion.problem)
+
+
+def test_unsigned_and_wrongly_signed_releases_are_refused_where_keys_are_trusted(
+    releases: Releases, tmp_path: Path
+) -> None:
+    key, stranger = SigningKey.new(), SigningKey.new()
+
+    def sign_and_promote(version: str, signing: SigningKey | None) -> None:
+        bundle, target = releases.write(version), ModelRegistry(LocalRepository(tmp_path / "signed"))
+        if signing is not None:
+            (bundle / SIGNATURE_FILE).write_bytes(signing.sign((bundle / MANIFEST).read_bytes()))
+        target.record(bundle, version)
+        target.promote(version)
+
+    sign_and_promote("1.0.1", key)
+    trusting = ModelRegistry(LocalRepository(tmp_path / "signed"), trusted=TrustedKeys((key.public,)))
+    following = follow(trusting, releases.bundle, tmp_path / "n")
+    assert following.serves() == "1.0.1"
+    for version, signing, reason in (
+        ("1.0.2", None, "is not signed"),
+        ("1.0.3", stranger, "not trusted here"),
+    ):
+        sign_and_promote(version, signing)
+        following.updates.announce(None)
+        following.updates.step()
+        assert following.serves() == "1.0.1" and reason in str(following.champion.problem)
+    sign_and_promote("1.0.4", key)
+    following.updates.announce(None)
+    following.updates.step()
+    assert following.serves() == "1.0.4" and following.champion.problem is None
+    following.node.close()
 
 
 def test_a_registry_that_fell_back_to_an_older_state_is_not_followed(
