@@ -257,9 +257,9 @@ class ModelRegistry:
         """Return the champion as `champion` does, after making the shipped artifacts the first if needed."""
         champion = self.champion()
         if champion is None:
-            shipped, _ = bundle.read_manifest(artifacts)
-            self.record(artifacts, f"Record the shipped version {shipped['version']}")
-            self.promote(str(shipped["version"]), who="shipped")
+            shipped = bundle.load_bundle(artifacts)
+            self.record(artifacts, f"Record the shipped version {shipped.version}")
+            self.promote(shipped.version, who="shipped")
             champion = self.champion()
         if champion is None:
             raise RepositoryError(
