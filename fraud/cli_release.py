@@ -88,7 +88,7 @@ def _versions(options: argparse.Namespace, settings: Settings) -> None:
     registry = model_registry(settings)
     versions = registry.versions()
     for version in versions:
-        signed = _signed(version.signed_by, _is_trusted(registry, version))
+        signed = _signed(registry.signed_by(version.revision), _is_trusted(registry, version))
         print(_version_line(version.manifest, signed, version.roles))
     if not versions:
         manifest, _ = read_manifest(settings.models.artifacts)

@@ -62,8 +62,6 @@ class RegisteredVersion:
     revision: str
     roles: tuple[str, ...]
     manifest: dict[str, Any]
-    signed_by: str | None = None
-    """The key that its signature names; whether it is right, loading it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +160,10 @@ class ModelRegistry:
         revision = self._revision(version)
         return revision, self._manifest_digest(revision)
 
+    def signed_by(self, revision: str) -> str | None:
+        """Return the key that a version's signature names, right or wrong; None if it is not signed."""
+        return claimed_key(self._signature(revision))
+
     def require_trusted(self, revision: str) -> None:
         """Raise BundleRefused unless a version may be handed out; only manifest and signature are read."""
         if self.trusted.required:
@@ -185,8 +187,7 @@ class ModelRegistry:
         for tag, revision in self._repository.tags().items():
             version = tag.removeprefix("v")
             manifest = json.loads(self._repository.read(bundle.MANIFEST, revision))
-            key = claimed_key(self._signature(revision))
-            found.append(RegisteredVersion(version, revision, aliases.roles_of(version), manifest, key))
+            found.append(RegisteredVersion(version, revision, aliases.roles_of(version), manifest))
         return tuple(sorted(found, key=lambda v: version_key(v.version), reverse=True))
 
     def next_version(self) -> str:
@@ -265,9 +266,9 @@ class ModelRegistry:
         """Return the champion as `champion` does, after making the shipped artifacts the first if needed."""
         champion = self.champion()
         if champion is None:
-            shipped, _ = bundle.read_manifest(artifacts)
-            self.record(artifacts, f"Record the shipped version {shipped['version']}")
-            self.promote(str(shipped["version"]), who="shipped")
+            shipped = bundle.load_bundle(artifacts)
+            self.record(artifacts, f"Record the shipped version {shipped.version}")
+            self.promote(shipped.version, who="shipped")
             champion = self.champion()
         if champion is None:
             raise RepositoryError(

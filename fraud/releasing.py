@@ -67,7 +67,8 @@ class ReleaseDesk:
     def promote(self, version: str | None = None, *, who: str) -> Moved:
         """Make a recorded version the champion and tell the nodes; None takes the challenger.
 
-        It is loaded first, as a node would: what cannot be served is not promoted.
+        It is loaded first, as a node would: what cannot be served is not promoted. The nodes are told even
+        where it is the champion already: whoever promoted it may have died before they were.
 
         Raises
         ------
@@ -101,9 +102,7 @@ class ReleaseDesk:
 
     def _tell(self, event: str, before: Aliases, after: Aliases) -> Moved:
         changed = before.champion != after.champion
-        if not changed or after.champion is None:
-            return Moved(after, changed)
-        if self._outbox is None:
+        if self._outbox is None or after.champion is None:
             return Moved(after, changed)
         try:
             revision, digest = self.registry.identity(after.champion)

@@ -55,7 +55,8 @@ def changelog(manifest: Mapping[str, Any], notes: ReleaseNotes) -> str:
 
 
 def _metadata(manifest: Mapping[str, Any], profile: Profile) -> str:
-    revision = _feedback(manifest).get("dataset_revision")
+    # What was learnt from feedback is named by its revision; without any, the table by its digest.
+    revision = _feedback(manifest).get("dataset_revision") or manifest["data"].get("sha256")
     lines = [
         "language: en",
         "pipeline_tag: tabular-classification",
@@ -134,8 +135,8 @@ def _text(manifest: Mapping[str, Any], profile: Profile) -> str:
         "volunteered and weighed (docs/decisions/0011-trust.md). The whole list is in the source, "
         "docs/limitations.md.",
         "## Loading it",
-        "Without pickle, checked against its manifest, its signature (with `FRAUD_TRUSTED_KEYS`) and its "
-        "golden vectors:",
+        "Without pickle, checked against its manifest and its golden vectors; "
+        "`load_bundle(path, read_trusted_keys([key]))` (fraud.models.signing) also asks for a signature:",
         "```python\nfrom pathlib import Path\nfrom fraud.models.bundle import load_bundle\n"
         'from fraud.serving.scorer import Scorer\n\nscorer = Scorer.from_bundle(load_bundle(Path(".")))\n'
         'scorer.score(scorer.examples["examples"][0]["transaction"])\n```',

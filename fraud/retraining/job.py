@@ -176,7 +176,7 @@ def _record(
     n_used: int,
     uses: Sequence[FlagUse],
 ) -> str:
-    parameters = {name: getattr(training.profile.models, name) for name in MODELS}
+    parameters = {name: dict(getattr(training.profile.models, name)) for name in MODELS}
     plan = registry.plan(recipe_digests(training.profile, training.pipeline.names, parameters))
     version = plan.version
     with tempfile.TemporaryDirectory(prefix="fraud-challenger-") as scratch:

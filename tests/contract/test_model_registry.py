@@ -185,7 +185,7 @@ def test_what_is_recorded_is_signed_and_nothing_else_is_handed_out(
         node.promote("1.0.1")
     with pytest.raises(BundleRefused, match="is not signed"):
         node.record(tiny("1.0.2"), "Record 1.0.2")
-    assert [bool(v.signed_by) for v in node.versions()] == [False, True]
+    assert [bool(node.signed_by(v.revision)) for v in node.versions()] == [False, True]
     trainer.promote("1.0.1")  # somebody without the setting promoted what is not signed
     with pytest.raises(BundleRefused, match="is not signed"):
         node.champion()
