@@ -12,20 +12,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
-from fraud.api.receiving import add_acknowledgements
+from fraud.api.receiving import take_acknowledgements
 from fraud.errors import FraudError
 from fraud.metrics import Metrics
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
 from fraud.ui.blocks import build_blocks, mount_arguments
-from fraud.wiring import (
-    Heartbeat,
-    acknowledgements,
-    build_service,
-    check_webhooks,
-    server_options,
-    start_heartbeat,
-)
+from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
 
 
 def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> FastAPI:
@@ -40,7 +33,7 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
-    add_acknowledgements(app, *acknowledgements(settings))
+    take_acknowledgements(app, settings)
     blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 

@@ -176,11 +176,6 @@ def received_webhooks(settings: Settings) -> ReceivedStore:
     return ReceivedStore(settings.webhooks.directory / "received.sqlite3")
 
 
-def acknowledgements(settings: Settings) -> tuple[AcknowledgementBoard, ReceivedStore, tuple[str, ...]]:
-    """Return the board, the memory of what came for it, and the secrets of who may write on it."""
-    return acknowledgement_board(settings), received_webhooks(settings), settings.nodes.acknowledge_secrets
-
-
 def _pseudonym_key(settings: FeedbackSettings) -> bytes:
     """Return the configured key, or one made at the first start and kept beside the outbox."""
     if settings.pseudonym_key is not None:

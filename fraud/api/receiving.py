@@ -8,10 +8,12 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from fraud.errors import WebhookRefused
+from fraud.settings import Settings
 from fraud.webhooks.board import AcknowledgementBoard
 from fraud.webhooks.hub_event import LARGEST_HUB_BODY
 from fraud.webhooks.received import ReceivedStore, Reception
 from fraud.webhooks.signing import verify
+from fraud.wiring import acknowledgement_board, received_webhooks
 
 MAX_NOTICE_BYTES = LARGEST_HUB_BODY + 1
 """The receivers have limits of their own and say which; this one only bounds the memory."""
@@ -21,6 +23,12 @@ _ACKNOWLEDGEMENT = "node.serving"
 def pairs(http: Request) -> list[tuple[str, str]]:
     """Return a request's headers one by one: a mapping would hide that one came twice."""
     return http.headers.items()
+
+
+def take_acknowledgements(app: FastAPI, settings: Settings) -> None:
+    """Add the routes of acknowledgements as configured."""
+    board, received = acknowledgement_board(settings), received_webhooks(settings)
+    add_acknowledgements(app, board, received, settings.nodes.acknowledge_secrets)
 
 
 def add_acknowledgements(
