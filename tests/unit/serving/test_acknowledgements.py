@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from fraud.api.problems import add_problem_handlers
 from fraud.api.receiving import add_acknowledgements
+from fraud.cli import main
 from fraud.cluster import plan_cluster
 from fraud.errors import SettingsError
 from fraud.records import ModelVersion
@@ -114,3 +115,18 @@ def test_a_planned_cluster_has_new_secrets_that_only_its_owner_reads(tmp_path: P
 def test_an_address_that_is_none_ends_the_start_in_one_sentence(value: str) -> None:
     with pytest.raises(SettingsError, match="FRAUD_NODES"):
         read_settings({"FRAUD_NODES": value})
+
+
+def test_the_command_line_shows_who_serves_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FRAUD_WEBHOOK_DIR", str(tmp_path))
+    assert main(["nodes"]) == 0 and "no node has acknowledged" in capsys.readouterr().out
+    board = AcknowledgementBoard(tmp_path / "board.sqlite3")
+    board.acknowledge("node-a", "1.0.1", "b" * 64, NOW)
+    board.acknowledge("node-b", "1.0.0", "c" * 64, NOW, state="rolled_back", reason="1.0.1: 3 of 3 failed")
+    board.close()
+    assert main(["nodes"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("node-a  1.0.1  bbbbbbbbbbbb  since 2026-11-22T12:00:00Z")
+    assert second.endswith("rolled_back: 1.0.1: 3 of 3 failed")
