@@ -58,7 +58,13 @@ def wait_until_served(member: Member, version: str) -> float:
         return time.perf_counter()
 
 
-def promotions(cluster: Cluster, releases: dict[str, Path], rounds: int) -> list[float]:
+def cpu_seconds(member: Member) -> float:
+    figures = httpx.get(f"{member.url}/metrics", timeout=30).text
+    return float(figures.split("\nprocess_cpu_seconds_total ")[1].split()[0])
+
+
+def promotions(cluster: Cluster, releases: dict[str, Path], rounds: int) -> list[list[float]]:
+    """Return per round: the aliases committed, the notices taken, the last node serving, one node's CPU."""
     settings = read_settings(cluster.commands)
     registry, outbox = model_registry(settings), webhook_outbox(settings)
     sender = webhook_sender(settings, outbox)
@@ -67,13 +73,17 @@ def promotions(cluster: Cluster, releases: dict[str, Path], rounds: int) -> list
         for i in range(rounds):
             version = VERSIONS[(i + 1) % 2]
             _, digest = read_manifest(releases[version])
+            used = cpu_seconds(cluster.nodes[0])
             start = time.perf_counter()
             registry.promote(version)
+            committed = time.perf_counter() - start
             data = model_data(version, registry.revision(version), digest)
             outbox.enqueue("model.promoted", data, datetime.now(UTC))
             waiting = [pool.submit(wait_until_served, node, version) for node in cluster.nodes]
             sender.drain()
-            took.append(max(each.result() for each in waiting) - start)
+            told = time.perf_counter() - start
+            last = max(each.result() for each in waiting) - start
+            took.append([committed, told, last, cpu_seconds(cluster.nodes[0]) - used])
     return took
 
 
@@ -92,8 +102,7 @@ def start_times(member: Member, n: int) -> tuple[list[float], list[float]]:
                 except httpx.HTTPError:
                     time.sleep(0.01)
             took.append(time.perf_counter() - start)
-            figures = client.get(f"{member.url}/metrics").text
-        used.append(float(figures.split("\nprocess_cpu_seconds_total ")[1].split()[0]))
+        used.append(cpu_seconds(member))
         process.terminate()
         process.wait()
     return took, used
@@ -133,12 +142,17 @@ def main() -> None:
         try:
             for node in cluster.nodes:
                 wait_until_served(node, VERSIONS[0])
-            took = promotions(cluster, releases, options.rounds)
+            rounds = promotions(cluster, releases, options.rounds)
         finally:
             for process in running:
                 process.terminate()
                 process.wait()
-        print(row("promote to the last of two nodes serving", took))
+        committed, told, last, cpu = map(list, zip(*rounds, strict=True))
+        print(row("promote to the last of two nodes serving", last))
+        print(row("of that, until the aliases were committed", committed))
+        print(row("of that, until both nodes had taken the notice", told))
+        print(row("CPU time of one node per promotion", cpu))
+        print(f"\nload after {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
