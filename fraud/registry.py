@@ -162,17 +162,17 @@ class ModelRegistry:
 
     def signed_by(self, revision: str) -> str | None:
         """Return the key that a version's signature names, right or wrong; None if it is not signed."""
-        return claimed_key(self._signature(revision))
+        return claimed_key(self._optional(SIGNATURE_FILE, revision))
 
     def require_trusted(self, revision: str) -> None:
         """Raise BundleRefused unless a version may be handed out; only manifest and signature are read."""
         if self.trusted.required:
             manifest = self._repository.read(bundle.MANIFEST, revision)
-            self.trusted.check(manifest, self._signature(revision))
+            self.trusted.check(manifest, self._optional(SIGNATURE_FILE, revision))
 
-    def _signature(self, revision: str) -> bytes | None:
+    def _optional(self, path: str, revision: str) -> bytes | None:
         try:
-            return self._repository.read(SIGNATURE_FILE, revision)
+            return self._repository.read(path, revision)
         except NotFound:
             return None
 
@@ -208,10 +208,7 @@ class ModelRegistry:
             json.loads(self._repository.read(bundle.PROFILE_FILE, revision)), bundle.PROFILE_FILE
         )
         change = change_between(recipe_of(manifest, profile), recipe)
-        try:
-            older = self._repository.read(bundle.CHANGELOG_FILE, revision).decode("utf-8", "replace")
-        except NotFound:
-            older = ""
+        older = (self._optional(bundle.CHANGELOG_FILE, revision) or b"").decode("utf-8", "replace")
         return ReleasePlan(next_version(base, change.size, taken), ReleaseNotes(base, change, older))
 
     def record(self, directory: Path, message: str) -> str:
@@ -350,10 +347,7 @@ class ModelRegistry:
         return tuple(found[:limit])
 
     def _decision_lines(self, revision: str) -> list[str]:
-        try:
-            return self._repository.read(DECISIONS_FILE, revision).decode("utf-8", "replace").splitlines()
-        except NotFound:
-            return []
+        return (self._optional(DECISIONS_FILE, revision) or b"").decode("utf-8", "replace").splitlines()
 
     def _revision(self, version: str) -> str:
         try:

@@ -100,7 +100,7 @@ def server_options(server: ServerSettings) -> dict[str, Any]:
 
 
 def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudService:
-    """Return the service over the configured adapters. No I/O but reading or making the pseudonym key."""
+    """Return the service over the configured adapters. No I/O but reading keys, making the pseudonym key."""
     feedback = settings.feedback
     store = FeedbackStore(
         feedback.directory / "outbox",

@@ -16,7 +16,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from fraud.errors import BundleRefused, FraudError
+from fraud.errors import FraudError, RepositoryError
 from fraud.models.bundle import load_bundle
 from fraud.records import MODELS, Decision, Prediction
 from fraud.registry import ModelRegistry
@@ -101,6 +101,8 @@ class Shadow:
         self._closed = False
         self._run: _Run | None = None
         self._seen: tuple[str | None, str] | None = None
+        self._kept: tuple[object, ...] = ()
+        self._noted = ""
         self.problem: str | None = None
 
     def refresh(self, champion: str) -> bool:
@@ -116,17 +118,33 @@ class Shadow:
             if seen != self._seen:
                 self._change(champion)
                 self._seen = seen
-        except FraudError as error:
+        except (*_FAILURES, OSError) as error:
+            # Of a challenger nobody knows yet what it is; whoever asked for a refresh must not pay for it.
             self._set(None)
-            if error.message != self.problem:
-                _log.warning("the challenger cannot be compared, what serves goes on: %s", error)
-            self.problem = error.message
-            # A refusal is for good until the registry changes; a registry out of reach is asked again.
-            self._seen = seen if isinstance(error, BundleRefused) else None
+            self._note(f"the challenger cannot be compared, what serves goes on: {error}")
+            self.problem = error.message if isinstance(error, FraudError) else repr(error)
+            # A registry out of reach is asked again, any other failure is for good until something changes.
+            self._seen = None if isinstance(error, RepositoryError) else seen
         report = self.report()
-        if report is not None and self._directory is not None:
-            write_report(report, self._directory)
+        if report is not None:
+            self._keep(report)
         return report is not None
+
+    def _keep(self, report: ShadowReport) -> None:
+        """Write the report where something was compared since the last time."""
+        state = (report.champion, report.challenger, report.n, report.n_dropped, report.n_failed)
+        if self._directory is None or state == self._kept:
+            return
+        try:
+            write_report(report, self._directory)
+            self._kept = state
+        except OSError as error:
+            self._note(f"the shadow report cannot be written: {error}")
+
+    def _note(self, problem: str) -> None:
+        if problem != self._noted:
+            _log.warning("%s", problem)
+        self._noted = problem
 
     def _change(self, champion: str) -> None:
         challenger = self._registry.aliases().challenger

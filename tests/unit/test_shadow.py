@@ -153,6 +153,31 @@ def test_a_challenger_that_cannot_be_loaded_leaves_the_champion_alone(
     assert answers(service) == before and not service.problems
 
 
+def test_a_disk_that_takes_no_report_costs_the_report_only(
+    service: FraudService, beside: Callable[..., None], shadow: Shadow, tmp_path: Path
+) -> None:
+    (tmp_path / "reports").write_text("in the way")
+    beside(tmp_path)
+    n = len(answers(service))
+    shadow.flush()
+    service.refresh()
+    report = shadow.report()
+    assert report is not None and report.n == n and not service.problems
+
+
+def test_a_challenger_that_raises_what_nobody_expects_while_it_is_loaded_is_left_out(
+    service: FraudService, beside: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = answers(service)
+
+    def broken(*_: object) -> Scorer:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("fraud.serving.shadow.Scorer.from_bundle", broken)
+    beside(tmp_path)
+    assert service.shadow_report() is None and answers(service) == before
+
+
 def test_after_a_promotion_the_old_comparison_is_over(
     service: FraudService,
     beside: Callable[..., None],
