@@ -14,6 +14,9 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 
+cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as processes on loopback
+	$(BIN)/python -m fraud cluster
+
 train: .venv/runtime ## rebuild artifacts/ from the built-in data
 	$(BIN)/python -m fraud train
 
@@ -35,4 +38,4 @@ lock: ## write requirements.lock.txt from a clean environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint train monitoring-example lock
+.PHONY: demo test lint cluster train monitoring-example lock

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
+from fraud.api.receiving import take_acknowledgements
 from fraud.errors import FraudError
 from fraud.metrics import Metrics
 from fraud.service import FraudService
@@ -32,6 +33,7 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
+    take_acknowledgements(app, settings)
     blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 

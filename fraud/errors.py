@@ -14,6 +14,7 @@
     ├── BundleRefused         a model bundle whose files, digests or schema are not what they claim
     ├── StorageError          a write could not be made durable; nothing was acknowledged
     │   └── OutboxFull        the backlog has reached its limit
+    ├── NodesUnavailable      no prediction node answered
     └── RepositoryError       a versioned repository could not do what was asked
         └── StaleParent       somebody else committed first; read the head again and retry
 
@@ -101,6 +102,10 @@ class StorageError(FraudError):
 
 class OutboxFull(StorageError):
     """The backlog of uncommitted events has reached its limit."""
+
+
+class NodesUnavailable(FraudError):
+    """No prediction node answered; the same request may be sent again."""
 
 
 class RepositoryError(FraudError):

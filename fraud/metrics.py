@@ -160,7 +160,11 @@ class Metrics:
 
     def watch(self, service: FraudService, is_alive: Callable[[], bool]) -> None:
         """Report the service's state, and the process's, with every scrape from now on."""
-        self._registry.register(_State(service, is_alive))
+        self.watch_with(_State(service, is_alive))
+
+    def watch_with(self, collector: Collector) -> None:
+        """Report what a collector finds, and the process's figures, with every scrape from now on."""
+        self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
@@ -190,6 +194,38 @@ class _State(Collector):
         info = GaugeMetricFamily("fraud_model_info", "What serves.", labels=("version", "revision"))
         info.add_metric((served.version, served.revision or "shipped"), 1)
         yield info
+        yield from self._shadow()
+
+    def _shadow(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        report = self._service.shadow_report()
+        if report is None:
+            return
+        versions = (report.champion, report.challenger)
+        labels = ("champion", "challenger")
+        compared = CounterMetricFamily(
+            "fraud_shadow_transactions", "What a challenger was asked beside.", labels=(*labels, "outcome")
+        )
+        for outcome, n in (
+            ("compared", report.n),
+            ("dropped", report.n_dropped),
+            ("failed", report.n_failed),
+        ):
+            compared.add_metric((*versions, outcome), n)
+        yield compared
+        decided = CounterMetricFamily(
+            "fraud_shadow_decisions", "How its decisions compare.", labels=(*labels, "model", "outcome")
+        )
+        difference = GaugeMetricFamily(
+            "fraud_shadow_probability_difference",
+            "Mean absolute difference of the probabilities.",
+            labels=(*labels, "model"),
+        )
+        for name, model in report.models.items():
+            for outcome, n in (("equal", model.n_equal), ("gained", model.n_gained), ("lost", model.n_lost)):
+                decided.add_metric((*versions, name, outcome), n)
+            difference.add_metric((*versions, name), model.mean_difference)
+        yield decided
+        yield difference
 
     def _outbox(self) -> Iterator[GaugeMetricFamily]:
         try:

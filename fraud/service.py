@@ -4,15 +4,14 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions
-from fraud.data.validate import validate_history, validate_transaction
-from fraud.errors import FlagError, FraudError, NotFound
+from fraud.errors import AccessDenied, FlagError, FraudError
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
 from fraud.feedback.keeping import PredictionLog, kept_row
@@ -36,10 +35,15 @@ from fraud.records import (
     Review,
     Withdrawal,
 )
+from fraud.registry import Aliases
+from fraud.releasing import Moved, ReleaseDesk
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
+from fraud.serving.predicting import InProcess, Predictor
 from fraud.serving.scorer import Explanation, Scorer
+from fraud.serving.shadow import Shadow
+from fraud.serving.shadow_report import ShadowReport
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 from fraud.tracing import FlagTracer, Whereabouts
 
@@ -53,7 +57,7 @@ class FraudService:
 
     Parameters
     ----------
-    champion : what scores
+    champion : what serves here, and scores unless `predictor` does
     feedback : where flags go
     node : this process's name in the dataset
     pseudonym_key : secret that turns a session into a pseudonym
@@ -61,7 +65,10 @@ class FraudService:
     lookups : how often an address may ask for receipts that were not given here; None for any number
     audit : draws the predictions that are asked about by lot; None draws none
     monitoring : returns the newest monitoring run and those before it; None before the first
+    releases : what promotes and rolls back; None where this process must not
+    shadow : compares a waiting challenger with what is answered; None compares nothing
     trace_seconds : how old what is told of a flag's whereabouts may be
+    predictor : what scores single transactions, if not this process: prediction nodes
     observer : told what happens and how long it took
     clock : returns the present, aware, in UTC
     """
@@ -77,11 +84,15 @@ class FraudService:
         lookups: LookupLimiter | None = None,
         audit: AuditSampler | None = None,
         monitoring: Callable[[], MonitoringRecord | None] = lambda: None,
+        releases: ReleaseDesk | None = None,
+        shadow: Shadow | None = None,
         trace_seconds: float = 2.0,
+        predictor: Predictor | None = None,
         observer: Observer = UNOBSERVED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._champion = champion
+        self._predictor: Predictor = InProcess(champion) if predictor is None else predictor
         self._feedback = feedback
         self._node = node
         self._pseudonym_key = pseudonym_key
@@ -89,6 +100,8 @@ class FraudService:
         self._lookups = lookups
         self._audit = audit
         self._monitoring = monitoring
+        self._releases = releases
+        self._shadow = shadow
         self._observer = observer
         self._clock = clock
         self._recent = RecentPredictions()
@@ -137,33 +150,18 @@ class FraudService:
         TransactionError
             Naming the first field that breaks a rule.
         """
-        start = perf_counter()
-        watch = Stopwatch(self._observer)
-        now = self._clock()
-        scorer = self._scorer
-        profile = scorer.bundle.profile
-        valid = validate_transaction(profile, transaction, now)
-        past = None if history is None else validate_history(profile, history, now)
-        watch.lap("validate")
-        scores = scorer.score(valid, past, watch)
-        prediction_id = new_id("p")
-        lot = None if self._audit is None else self._audit.draw(prediction_id, scores, _f1_of(scorer))
-        prediction = Prediction(
-            prediction_id=prediction_id,
-            predicted_at=now,
-            profile=profile.name,
-            transaction=valid,
-            history=past,
-            scores=scores,
-            model_version=scorer.version,
-            latency_ms=(perf_counter() - start) * 1000,
-            audit_asked=None if lot is None else lot.asked,
-            audit_probability=None if lot is None else lot.probability,
-        )
+        prediction = self._predictor.predict(transaction, history, self._clock(), self._observer)
+        scores = prediction.scores
+        f1 = {} if self._audit is None else _f1_of(self._scorer)
+        lot = None if self._audit is None else self._audit.draw(prediction.prediction_id, scores, f1)
+        if lot is not None:
+            prediction = replace(prediction, audit_asked=lot.asked, audit_probability=lot.probability)
         self._recent.remember(prediction)
         self._observer.predicted([(n, s.decision) for n, s in scores.items()], agree=prediction.agree)
         if keep is True:
             self.prediction_log.offer(prediction)
+        if self._shadow is not None:
+            self._shadow.offer(prediction)
         return prediction
 
     def keep(self, prediction_id: str, *, consent: bool = False) -> Receipt:
@@ -210,13 +208,7 @@ class FraudService:
         NotFound
             That version is neither the one that serves now nor the one before.
         """
-        scorer = self._champion.scorer_of(prediction.model_version)
-        if scorer is None:
-            raise NotFound(
-                "A new model version has been released since this score; score the transaction again.",
-                code="version_changed",
-            )
-        return scorer.explain(prediction.transaction, prediction.history, Stopwatch(self._observer))
+        return self._predictor.explain(prediction, self._observer)
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Return a recent prediction; NotFound when it is unknown or too old."""
@@ -416,7 +408,47 @@ class FraudService:
 
     def refresh(self) -> bool:
         """Serve a newly promoted version if there is one; return whether it changed."""
-        return self._champion.refresh()
+        changed = self._champion.refresh()
+        if self._shadow is not None:
+            self._shadow.refresh(self._scorer.version.version)
+        return changed
+
+    def shadow_report(self) -> ShadowReport | None:
+        """Return how a waiting challenger compares so far; None while none is being compared."""
+        return None if self._shadow is None else self._shadow.report()
+
+    def promote(self, version: str, maintainer: str) -> Moved:
+        """Make a recorded version serve here and on the nodes; of the maintainer only a pseudonym is kept.
+
+        Whoever calls has checked that the maintainer may do this.
+
+        Raises
+        ------
+        NotFound
+            No such version.
+        BundleRefused
+            It cannot be served.
+        AccessDenied
+            This process does not decide about releases.
+        """
+        moved = self._desk().promote(version, who=self._pseudonym(maintainer))
+        self.refresh()
+        return moved
+
+    def rollback(self, maintainer: str) -> Moved:
+        """Return to the previous version, here and on the nodes; NotFound if there is none."""
+        moved = self._desk().rollback(who=self._pseudonym(maintainer))
+        self.refresh()
+        return moved
+
+    def reject(self, version: str, maintainer: str) -> Aliases:
+        """Let a challenger wait no more; NotFound if it is not the challenger."""
+        return self._desk().reject(version, who=self._pseudonym(maintainer))
+
+    def _desk(self) -> ReleaseDesk:
+        if self._releases is None:
+            raise AccessDenied("This process does not decide about releases.", code="no_releases")
+        return self._releases
 
     def check(self) -> None:
         """Raise what would keep the service from starting: a refused bundle, a broken outbox."""
@@ -426,6 +458,8 @@ class FraudService:
     def close(self) -> None:
         """Commit what waits, as far as possible, and let go of the files."""
         self.prediction_log.close()
+        if self._shadow is not None:
+            self._shadow.close()
         try:
             self.drain()
         except FraudError as error:

@@ -100,6 +100,33 @@ class MonitoringSettings:
 
 
 @dataclass(frozen=True)
+class NodeSettings:
+    """Prediction nodes: what one of them needs, and what the web application needs to know of them.
+
+    Secrets are lists, current first. docs/cluster.md says who needs which.
+    """
+
+    directory: Path = ROOT / "feedback_store" / "nodes"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    hub_secrets: tuple[str, ...] = field(default=(), repr=False)
+    acknowledge_url: str = field(default="", repr=False)
+    acknowledge_secrets: tuple[str, ...] = field(default=(), repr=False)
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReleaseSettings:
+    """Who signs releases, whose are loaded, and who promotes them; fraud/models/signing.py reads the keys."""
+
+    signing_key: str | None = field(default=None, repr=False)
+    trusted_keys: tuple[str, ...] = ()
+    automatic: bool = False
+    """Whether what passed the gate is promoted at once; otherwise it waits for a maintainer."""
+    shadow: bool = False
+    """Whether this process scores with a waiting challenger too, unseen, and compares."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -110,6 +137,8 @@ class Settings:
     review: ReviewSettings = ReviewSettings()
     webhooks: WebhookSettings = WebhookSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    nodes: NodeSettings = NodeSettings()
+    releases: ReleaseSettings = ReleaseSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -128,9 +157,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
     such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
     FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_MONITORING_DIR, FRAUD_ALERT_FOR_DAYS and
-    FRAUD_ALERT_KEEP_DAYS (how long a warning must hold before it fires, and be gone before it ends).
-    On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub its interval
-    defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    FRAUD_ALERT_KEEP_DAYS (how long a warning must hold before it fires, and be gone before it ends);
+    FRAUD_SIGNING_KEY (secret; base64 seed or PEM file, where models
+    are trained), FRAUD_TRUSTED_KEYS (public keys in base64, by comma, wherever releases are loaded),
+    FRAUD_APPROVAL (automatic or manual), FRAUD_SHADOW (0 or 1) (docs/releases.md); FRAUD_NODES (addresses of
+    prediction nodes that score for this process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS,
+    FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL, FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four;
+    docs/cluster.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub
+    its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -168,6 +202,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
         webhooks=_webhooks(env),
         monitoring=_monitoring(env),
+        nodes=_nodes(env),
+        releases=ReleaseSettings(
+            signing_key=env.get("FRAUD_SIGNING_KEY") or None,
+            trusted_keys=_list(env, "FRAUD_TRUSTED_KEYS"),
+            automatic=_choice(env, "FRAUD_APPROVAL", ("manual", "automatic")) == "automatic",
+            shadow=_choice(env, "FRAUD_SHADOW", ("0", "1")) == "1",
+        ),
     )
 
 
@@ -186,12 +227,43 @@ def _webhooks(env: Mapping[str, str]) -> WebhookSettings:
     return WebhookSettings(
         directory=Path(env.get("FRAUD_WEBHOOK_DIR") or feedback / "webhooks"),
         endpoints=env.get("FRAUD_WEBHOOKS") or "",
-        secrets=tuple(
-            part.strip() for part in (env.get("FRAUD_WEBHOOK_SECRETS") or "").split(",") if part.strip()
-        ),
+        secrets=_list(env, "FRAUD_WEBHOOK_SECRETS"),
         allow_private=env.get("FRAUD_WEBHOOK_ALLOW_PRIVATE") or "",
         send_seconds=_number(env, "FRAUD_WEBHOOK_SECONDS", WebhookSettings.send_seconds, 0.05, 86_400),
     )
+
+
+def _nodes(env: Mapping[str, str]) -> NodeSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    urls = _list(env, "FRAUD_NODES")
+    for url in urls:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc:
+            raise SettingsError(
+                "FRAUD_NODES must be addresses such as http://10.0.0.5:7870, with commas between.",
+                code="settings",
+                field="FRAUD_NODES",
+            )
+    return NodeSettings(
+        directory=Path(env.get("FRAUD_NODE_DIR") or feedback / "nodes"),
+        secrets=_list(env, "FRAUD_NODE_SECRETS"),
+        hub_secrets=_list(env, "FRAUD_HUB_WEBHOOK_SECRETS"),
+        acknowledge_url=(env.get("FRAUD_ACKNOWLEDGE_URL") or "").strip(),
+        acknowledge_secrets=_list(env, "FRAUD_ACKNOWLEDGE_SECRETS"),
+        urls=urls,
+    )
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (env.get(name) or "").split(",") if part.strip())
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Return one of a few words; the first one where nothing is set."""
+    chosen = env.get(name) or choices[0]
+    if chosen not in choices:
+        raise SettingsError(f"{name} must be {' or '.join(choices)}.", code="settings", field=name)
+    return chosen
 
 
 def _password(env: Mapping[str, str]) -> str | None:

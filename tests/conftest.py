@@ -59,5 +59,12 @@ def small_bundle(small_profile: Profile, tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp("bundle") / "artifacts"
     transactions, source = load_transactions(small_profile, None)
     training = train(transactions, small_profile)
-    write_bundle(training, directory, version="1.0.0", data_source=source, examples=choose_examples(training))
+    write_bundle(
+        training,
+        directory,
+        version="1.0.0",
+        data_source=source,
+        examples=choose_examples(training),
+        parity_rows=5_000,
+    )
     return directory

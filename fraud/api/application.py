@@ -15,6 +15,7 @@ from fraud.api.scoring import add_scoring
 from fraud.metrics import Metrics
 from fraud.service import FraudService
 
+_LIMITS = {"/v1/score/batch": MAX_BATCH_BYTES, "/v1/": MAX_BODY_BYTES, "/webhooks/": MAX_BODY_BYTES}
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -35,7 +36,7 @@ def build_api(
         docs_url="/docs",
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, limits={"/v1/score/batch": MAX_BATCH_BYTES, "/v1/": MAX_BODY_BYTES})
+    app.add_middleware(BodyLimit, limits=_LIMITS)
     add_metrics(app, metrics)
     add_problem_handlers(app)
     add_scoring(app, service)

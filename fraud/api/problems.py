@@ -14,6 +14,7 @@ from fraud.errors import (
     BundleRefused,
     FlagError,
     FraudError,
+    NodesUnavailable,
     NotFound,
     OutboxFull,
     RateLimited,
@@ -21,6 +22,7 @@ from fraud.errors import (
     StorageError,
     TableError,
     TransactionError,
+    WebhookRefused,
 )
 
 _STATUS: tuple[tuple[type[FraudError], int], ...] = (
@@ -32,7 +34,11 @@ _STATUS: tuple[tuple[type[FraudError], int], ...] = (
     (StorageError, 503),
     (RepositoryError, 503),
     (BundleRefused, 503),
+    (NodesUnavailable, 503),
+    (WebhookRefused, 400),
 )
+_STATUS_OF_CODE = {"webhook_signature": 401, "webhook_stale": 401, "webhook_size": 413}
+"""Where one class has refusals of several kinds."""
 
 _FULL_S = 60
 """When to ask again while the backlog is full: a few commits later."""
@@ -63,6 +69,8 @@ def problem(
 async def _on_fraud_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FraudError)  # noqa: S101 (registered for this type)
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, WebhookRefused):
+        status = _STATUS_OF_CODE.get(error.code, status)
     parts = error.problems if isinstance(error, TransactionError) else ()
     problems = [{"field": p.field, "code": p.code, "detail": p.message} for p in parts or [error]]
     request.scope[ERROR_KEY] = type(error).__name__

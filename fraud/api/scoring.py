@@ -1,14 +1,16 @@
 """The routes that score: one transaction, a table, and what a client needs to know to ask."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from fraud import scratch
+from fraud.data.profile import Profile
 from fraud.feedback.keeping import KEEP_CONSENT_VERSION
 from fraud.records import Prediction
 from fraud.service import FraudService
@@ -70,6 +72,7 @@ class PredictionAnswer(BaseModel):
     prediction_id: str
     model_version: str
     model_revision: str | None
+    model_digest: str = Field(description="SHA-256 of the manifest of the release that answered.")
     agree: bool
     scores: dict[str, ScoreAnswer]
     explanations: dict[str, ExplanationAnswer] | None = None
@@ -97,8 +100,40 @@ class BatchAnswer(BaseModel):
     rejected: list[RejectedRow]
 
 
+class Scoring(Protocol):
+    """What scores single transactions: the web application's service, or a prediction node."""
+
+    @property
+    def profile(self) -> Profile:
+        """The profile of what serves now."""
+
+    def examples(self) -> Sequence[Mapping[str, Any]]:
+        """Return one transaction of each kind."""
+
+    def score(
+        self, transaction: Mapping[str, Any], history: object = None, *, keep: bool = False
+    ) -> Prediction:
+        """Return both models' answers for one raw transaction."""
+
+    def explain(self, prediction: Prediction) -> dict[str, Explanation]:
+        """Return both models' reasons, from the version that answered."""
+
+
 def add_scoring(app: FastAPI, service: FraudService) -> None:
     """Add the routes that score."""
+    add_score(app, service)
+
+    @app.post("/v1/score/batch", openapi_extra=_CSV_BODY)
+    async def score_batch(http: Request) -> BatchAnswer:
+        """Score a CSV table (or Parquet, by its content type); rows that break a rule are listed apart."""
+        kind = http.headers.get("content-type", "").partition(";")[0].strip()
+        suffix = ".parquet" if kind == "application/vnd.apache.parquet" else ".csv"
+        body = await http.body()
+        return await run_in_threadpool(_score_batch, service, body, suffix)
+
+
+def add_score(app: FastAPI, service: Scoring) -> None:
+    """Add the routes that score one transaction and say what one is."""
     example: Any = next((e["transaction"] for e in service.examples()), {})
 
     @app.post(
@@ -109,14 +144,6 @@ def add_scoring(app: FastAPI, service: FraudService) -> None:
         prediction = service.score(request.transaction, request.history, keep=request.keep)
         explanations = service.explain(prediction) if request.explain else None
         return _prediction_answer(prediction, explanations)
-
-    @app.post("/v1/score/batch", openapi_extra=_CSV_BODY)
-    async def score_batch(http: Request) -> BatchAnswer:
-        """Score a CSV table (or Parquet, by its content type); rows that break a rule are listed apart."""
-        kind = http.headers.get("content-type", "").partition(";")[0].strip()
-        suffix = ".parquet" if kind == "application/vnd.apache.parquet" else ".csv"
-        body = await http.body()
-        return await run_in_threadpool(_score_batch, service, body, suffix)
 
     @app.get("/v1/profile")
     def profile() -> dict[str, Any]:
@@ -166,6 +193,7 @@ def _prediction_answer(
         prediction_id=prediction.prediction_id,
         model_version=prediction.model_version.version,
         model_revision=prediction.model_version.revision,
+        model_digest=prediction.model_version.manifest_digest,
         agree=prediction.agree,
         scores={
             name: ScoreAnswer(

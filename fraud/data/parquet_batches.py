@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Coded, Floats, Integers, Transactions
@@ -52,13 +53,13 @@ def _transactions(batch: pa.RecordBatch, profile: Profile, first: int) -> Transa
     return Transactions(
         rows=np.arange(first, first + n),
         ids=np.full(n, "", dtype=object),
-        time_ms=_times(held[roles.time], profile) if roles.time in held else None,
+        time_ms=as_times(held[roles.time], profile) if roles.time in held else None,
         numbers={
-            name: _numbers(held[name]) if name in held else np.full(n, np.nan)
+            name: as_numbers(held[name]) if name in held else np.full(n, np.nan)
             for name in profile.number_columns
         },
         texts={
-            name: _coded(held[name]) if name in held else Coded(np.full(n, -1, np.int32), ())
+            name: as_coded(held[name]) if name in held else Coded(np.full(n, -1, np.int32), ())
             for name in profile.text_columns
         },
         labels=np.full(n, np.nan),
@@ -66,25 +67,39 @@ def _transactions(batch: pa.RecordBatch, profile: Profile, first: int) -> Transa
     )
 
 
-def _numbers(column: pa.Array) -> Floats:
+def as_numbers(column: pa.Array) -> Floats:
+    """Return a column as float64 [n], NaN where missing; a date as days since 1970."""
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
         column = pc.cast(pc.cast(column, pa.date32()), pa.int32())
-    values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-    return np.asarray(values, np.float64)
+    values, valid = _held(pc.cast(column, pa.float64()), np.float64)
+    return np.where(valid, values, np.nan)
 
 
-def _coded(column: pa.Array) -> Coded:
+def as_coded(column: pa.Array) -> Coded:
+    """Return a column of texts by code."""
     encoded: Any = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    codes = pc.fill_null(pc.cast(encoded.indices, pa.int32()), -1).to_numpy(zero_copy_only=False)
+    codes, valid = _held(pc.cast(encoded.indices, pa.int32()), np.int32)
     values = pc.cast(encoded.dictionary, pa.string()).to_pylist()
-    return Coded(codes.astype(np.int32, copy=False), tuple(values))
+    return Coded(np.where(valid, codes, np.int32(-1)), tuple(values))
 
 
-def _times(column: pa.Array, profile: Profile) -> Integers:
+def as_times(column: pa.Array, profile: Profile) -> Integers:
+    """Return the time column as epoch milliseconds, int64 [n]; TableError where one is missing."""
     if column.null_count:
         raise TableError(f"{profile.columns.time}: is missing in some rows.", code="bad_value")
     step = profile.columns.time_step_ms
     if step is not None:
-        return (profile.time_origin_ms + np.round(_numbers(column) * step)).astype(np.int64)
+        return (profile.time_origin_ms + np.round(as_numbers(column) * step)).astype(np.int64)
     moments = pc.cast(column, pa.timestamp("ms", tz=getattr(column.type, "tz", None)), safe=False)
-    return np.asarray(pc.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+    return np.array(_held(pc.cast(moments, pa.int64()), np.int64)[0], np.int64)
+
+
+def _held(column: pa.Array, dtype: type[np.generic]) -> tuple[Any, NDArray[np.bool_]]:
+    """Return an array of numbers and which are there, from Arrow's memory; `to_numpy` imports pandas."""
+    n, first = len(column), column.offset
+    bitmap, data = column.buffers()
+    values = np.frombuffer(data, dtype, count=first + n)[first:] if n else np.zeros(0, dtype)
+    if bitmap is None:
+        return values, np.ones(n, bool)
+    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=first + n, bitorder="little")
+    return values, bits[first:].astype(bool)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fraud.data.profile import DAY_MS
@@ -232,6 +231,8 @@ class Clusters:
 
     def _hashes(self, column: Coded) -> Hashes:
         if self._known[0] is not column.values:
+            import pandas as pd
+
             values = np.array(column.values, dtype=object)
             self._known = (column.values, np.asarray(pd.util.hash_array(values, categorize=False)))
         return self._known[1]

@@ -98,12 +98,11 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
 
     Labels take models, figures, columns of the profile and the names of checks: none that a client chooses.
     """
-    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+    gauges: list[_Gauge] = []
 
-    registry = CollectorRegistry()
-
-    def gauge(name: str, words: str, *labels: str) -> Gauge:
-        return Gauge(f"fraud_monitoring_{name}", words, labels, registry=registry)
+    def gauge(name: str, words: str, *labels: str) -> _Gauge:
+        gauges.append(_Gauge(f"fraud_monitoring_{name}", words, labels))
+        return gauges[-1]
 
     until = datetime.fromisoformat(report["until"]).timestamp()
     gauge("window_end_timestamp_seconds", "End of the window that was looked at.").set(until)
@@ -144,4 +143,34 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
     for alert in report["alerts"]:
         if not str(alert["key"]).startswith("segment:"):  # levels of open categories come from clients
             firing.labels(alert["key"]).set(float(alert["state"] == AlertState.FIRING))
-    return generate_latest(registry).decode()
+    return "".join(found.text() for found in gauges)
+
+
+class _Gauge:
+    """One family of Prometheus' text format. Its library keeps figures of a process; these are of a report."""
+
+    def __init__(self, name: str, words: str, names: tuple[str, ...]) -> None:
+        self._name, self._words, self._names = name, words, names
+        self._samples: dict[tuple[str, ...], float] = {}
+        self._current: tuple[str, ...] = ()
+
+    def labels(self, *values: object) -> "_Gauge":
+        """Choose the sample that `set` sets."""
+        self._current = tuple(str(value) for value in values)
+        return self
+
+    def set(self, value: float) -> None:
+        """Set the chosen sample."""
+        self._samples[self._current] = float(value)
+
+    def text(self) -> str:
+        """Return the family as text."""
+        lines = [f"# HELP {self._name} {self._words}", f"# TYPE {self._name} gauge"]
+        for values, figure in self._samples.items():
+            pairs = [f'{n}="{_escaped(v)}"' for n, v in zip(self._names, values, strict=True)]
+            lines.append(f"{self._name}{'{' + ','.join(pairs) + '}' if pairs else ''} {figure!r}")
+        return "\n".join(lines) + "\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

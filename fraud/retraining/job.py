@@ -9,7 +9,6 @@ from typing import Any
 
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
-from fraud.errors import RepositoryError
 from fraud.features.history import History
 from fraud.feedback.dataset import read_events
 from fraud.feedback.labels import Resolution
@@ -20,6 +19,7 @@ from fraud.models.examples import choose_examples
 from fraud.models.provenance import FlagUse
 from fraud.models.split import split
 from fraud.models.train import Training, train
+from fraud.models.versioning import recipe as recipe_digests
 from fraud.records import MODELS
 from fraud.registry import ModelRegistry
 from fraud.repositories.port import VersionedRepository
@@ -50,16 +50,7 @@ class Outcome:
 
 def ensure_champion(registry: ModelRegistry, artifacts: Path) -> tuple[str, Path]:
     """Return the champion's (revision, directory), recording the shipped artifacts as the first if needed."""
-    champion = registry.champion()
-    if champion is not None:
-        return champion
-    shipped = load_bundle(artifacts)
-    registry.record(artifacts, f"Record the shipped version {shipped.version}")
-    registry.promote(shipped.version)
-    recorded = registry.champion()
-    if recorded is None:
-        raise RepositoryError("The registry lost the champion it was just given; run again.", code="registry")
-    return recorded
+    return registry.ensure_champion(artifacts)
 
 
 def retrain(
@@ -92,7 +83,7 @@ def retrain(
         The champion, or what was just trained, is not sound.
     """
     serving = registry.champion()
-    champion = load_bundle(artifacts if serving is None else serving[1])
+    champion = load_bundle(artifacts if serving is None else serving[1], registry.trusted)
     head = dataset.head()
     at = dataset.resolve(revision) if revision is not None else head
     trust = trust_policy(champion.profile) if trust is None else trust
@@ -185,7 +176,9 @@ def _record(
     n_used: int,
     uses: Sequence[FlagUse],
 ) -> str:
-    version = registry.next_version()
+    parameters = {name: dict(getattr(training.profile.models, name)) for name in MODELS}
+    plan = registry.plan(recipe_digests(training.profile, training.pipeline.names, parameters))
+    version = plan.version
     with tempfile.TemporaryDirectory(prefix="fraud-challenger-") as scratch:
         directory = Path(scratch) / "bundle"
         write_bundle(
@@ -195,6 +188,7 @@ def _record(
             data_source=origin,
             examples=choose_examples(training),
             uses=uses,
+            notes=plan.notes,
         )
         registry.record(directory, f"Record {version} trained with {n_used} labels from feedback")
     registry.set_challenger(version)

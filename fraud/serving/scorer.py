@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud.data.table import Transactions, read_table, transactions_from_frame
+from fraud.data.past import read_past
+from fraud.data.table import Transactions
 from fraud.data.validate import transactions_from_records
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import Bundle
+from fraud.models.golden import check_golden
 from fraud.records import ModelVersion, Reason, Score
 from fraud.telemetry import Stopwatch
+
+_WARM_UPS = 4
+"""Examples scored before a bundle serves: the pages of its arrays are in memory by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,20 @@ class Scorer:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, revision: str | None = None) -> "Scorer":
-        """Index the bundle's history and compile or load the kernels, so that no first request pays."""
+        """Index the bundle's history and compile or load the kernels, so that no first request pays.
+
+        Raises
+        ------
+        BundleRefused
+            The golden vectors come out otherwise here than where the models were trained.
+        """
         past = history = None
         if bundle.history_path is not None:
-            past = transactions_from_frame(read_table(bundle.history_path), bundle.profile)
+            past = read_past(bundle.history_path, bundle.profile)
             history = History.of(past, bundle.profile)
+        check_golden(bundle, history)
         scorer = cls(bundle, past, history, revision)
-        for example in scorer.examples.get("examples", [])[:1]:
+        for example in scorer.examples.get("examples", [])[:_WARM_UPS]:
             scorer.score(example["transaction"])
         for model in bundle.models.values():
             model.forest.warm_up()

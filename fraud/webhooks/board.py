@@ -18,23 +18,39 @@ CREATE TABLE nodes (
     seen_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+_STATES = {
+    "node_states": """
+CREATE TABLE IF NOT EXISTS node_states (
+    node TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+}
+_LONGEST_REASON = 300
 _RULES = {
     "node": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"),
     "version": re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"),
     "manifest_digest": re.compile(r"[0-9a-f]{64}"),
+    "state": re.compile(r"serving|rolled_back"),
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What a node serves: since when, and when it last said so."""
+    """What a node serves: since when, and when it last said so.
+
+    `state` is "rolled_back" where it turns the registry's champion away, for the reason it gave.
+    """
 
     node: str
     version: str
     manifest_digest: str
     since: datetime
     seen_at: datetime
+    state: str = "serving"
+    reason: str = ""
 
 
 class AcknowledgementBoard:
@@ -49,10 +65,21 @@ class AcknowledgementBoard:
     """
 
     def __init__(self, path: Path, max_nodes: int = 1_000) -> None:
-        self._file = SqliteFile(path, _SCHEMA, _FORMAT, name="webhooks", holds="acknowledgements")
+        self._file = SqliteFile(
+            path, _SCHEMA, _FORMAT, name="webhooks", holds="acknowledgements", additions=_STATES
+        )
         self._max_nodes = max_nodes
 
-    def acknowledge(self, node: str, version: str, manifest_digest: str, at: datetime) -> bool:
+    def acknowledge(
+        self,
+        node: str,
+        version: str,
+        manifest_digest: str,
+        at: datetime,
+        *,
+        state: str = "serving",
+        reason: str = "",
+    ) -> bool:
         """Write down that a node serves a version; return False, and change nothing, if it said more since.
 
         Raises
@@ -62,7 +89,8 @@ class AcknowledgementBoard:
         StorageError
             It could not be kept.
         """
-        for field, value in (("node", node), ("version", version), ("manifest_digest", manifest_digest)):
+        said = {"node": node, "version": version, "manifest_digest": manifest_digest, "state": state}
+        for field, value in said.items():
             if not _RULES[field].fullmatch(value):
                 raise WebhookRefused(
                     f"The acknowledgement's {field} is not one.", code="webhook_body", field=field
@@ -75,6 +103,10 @@ class AcknowledgementBoard:
                 " version = ?2, manifest_digest = ?3, seen_ms = ?4 WHERE seen_ms <= ?4",
                 (node, version, manifest_digest, at_ms),
             ).rowcount
+            if kept:
+                database.execute(
+                    "INSERT OR REPLACE INTO node_states VALUES (?, ?, ?)", (node, state, _printable(reason))
+                )
             extra = database.execute("SELECT count(*) FROM nodes").fetchone()[0] - self._max_nodes
             if extra > 0:
                 database.execute(
@@ -82,6 +114,7 @@ class AcknowledgementBoard:
                     " (SELECT node FROM nodes WHERE node <> ? ORDER BY seen_ms, node LIMIT ?)",
                     (node, extra),
                 )
+                database.execute("DELETE FROM node_states WHERE node NOT IN (SELECT node FROM nodes)")
         return kept > 0
 
     def board(self) -> tuple[Acknowledgement, ...]:
@@ -90,11 +123,12 @@ class AcknowledgementBoard:
             return ()
         with self._file.reading() as database:
             rows = database.execute(
-                "SELECT node, version, manifest_digest, since_ms, seen_ms FROM nodes ORDER BY node"
+                "SELECT node, version, manifest_digest, since_ms, seen_ms, coalesce(state, 'serving'),"
+                " coalesce(reason, '') FROM nodes LEFT JOIN node_states USING (node) ORDER BY node"
             ).fetchall()
         return tuple(
-            Acknowledgement(node, version, digest, _moment(since_ms), _moment(seen_ms))
-            for node, version, digest, since_ms, seen_ms in rows
+            Acknowledgement(node, version, digest, _moment(since_ms), _moment(seen_ms), state, reason)
+            for node, version, digest, since_ms, seen_ms, state, reason in rows
         )
 
     def close(self) -> None:
@@ -104,3 +138,7 @@ class AcknowledgementBoard:
 
 def _moment(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:_LONGEST_REASON]
