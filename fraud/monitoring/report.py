@@ -147,7 +147,7 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
 
 
 class _Gauge:
-    """One family of Prometheus' text format. Its library keeps figures of a process; these are of a report."""
+    """One family of Prometheus' text format: its library keeps figures of a process, these are a report's."""
 
     def __init__(self, name: str, words: str, names: tuple[str, ...]) -> None:
         self._name, self._words, self._names = name, words, names
