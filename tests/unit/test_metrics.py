@@ -202,7 +202,11 @@ def test_an_outbox_that_cannot_be_read_is_said_and_the_rest_still_shown(metrics:
 
     served = SimpleNamespace(version="1.0.0", revision="abc")
     service: Any = SimpleNamespace(
-        backlog_state=broken, commit_problem=None, model_problem="refused", model_version=served
+        backlog_state=broken,
+        commit_problem=None,
+        model_problem="refused",
+        model_version=served,
+        shadow_report=lambda: None,
     )
     metrics.watch(service, lambda: False)
     text = metrics.text().decode()
@@ -221,7 +225,11 @@ def test_the_age_of_what_waits_is_never_negative(metrics: Metrics) -> None:
     state = BacklogState(1, 5, datetime(2999, 1, 1, tzinfo=UTC))
     served = SimpleNamespace(version="1.0.0", revision=None)
     service: Any = SimpleNamespace(
-        backlog_state=lambda: state, commit_problem=None, model_problem=None, model_version=served
+        backlog_state=lambda: state,
+        commit_problem=None,
+        model_problem=None,
+        model_version=served,
+        shadow_report=lambda: None,
     )
     metrics.watch(service, lambda: True)
     assert "fraud_outbox_oldest_age_seconds 0.0" in metrics.text().decode()
