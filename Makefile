@@ -14,8 +14,14 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 
+cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as processes on loopback
+	$(BIN)/python -m fraud cluster
+
 train: .venv/runtime ## rebuild artifacts/ from the built-in data
 	$(BIN)/python -m fraud train
+
+monitoring-example: .venv/runtime ## rebuild artifacts/monitoring/, what the Monitoring tab shows before the first run
+	$(BIN)/python -m benchmarks.monitoring_example
 
 lock: ## write requirements.lock.txt from a clean environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -32,4 +38,4 @@ lock: ## write requirements.lock.txt from a clean environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint train lock
+.PHONY: demo test lint cluster train monitoring-example lock

@@ -12,14 +12,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
+from fraud.api.receiving import take_acknowledgements
 from fraud.errors import FraudError
+from fraud.metrics import Metrics
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
 from fraud.ui.blocks import build_blocks, mount_arguments
-from fraud.wiring import Heartbeat, build_service, start_heartbeat
+from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
 
 
-def create_app(service: FraudService, settings: Settings) -> FastAPI:
+def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> FastAPI:
     """Return the whole web application; its lifespan starts and stops the background work."""
     beats: list[Heartbeat] = []
 
@@ -30,8 +32,9 @@ def create_app(service: FraudService, settings: Settings) -> FastAPI:
         beats[-1].stop()
         service.close()
 
-    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive)
-    blocks = build_blocks(service, settings.review.password)
+    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
+    take_acknowledgements(app, settings)
+    blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 
 
@@ -42,13 +45,14 @@ def main() -> None:
         logging.getLogger(client).setLevel(logging.WARNING)
     try:
         settings = read_settings()
-        service = build_service(settings)
+        service = build_service(settings, metrics := Metrics())
         service.check()
+        check_webhooks(settings)
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
-    app = create_app(service, settings)
+    app = create_app(service, settings, metrics)
     print(f"The demo is at http://{settings.server.host}:{settings.server.port}; Ctrl+C ends it.", flush=True)
-    uvicorn.run(app, host=settings.server.host, port=settings.server.port, log_level="warning")
+    uvicorn.run(app, log_level="warning", **server_options(settings.server))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
 
 The real app.py runs in a process of its own and commits to a Hub on loopback, where every kind of request
 fails half of the time: 503, 429, a connection dropped before or after the request took effect, a commit that
-takes effect only when the next one arrives. People score and flag, and send again what was not acknowledged.
-At the end every receipt that was given must be in the dataset, once. What `read_events` would hide is
-looked for in the lines of the shards themselves.
+takes effect only when the next one arrives. People score and flag, each flag with an Idempotency-Key, and
+send again what was not acknowledged: the same flag with the same key, and a new one only where the app says
+that it no longer knows the prediction. At the end every receipt that was given must be in the dataset, once,
+and no other flag with it. What `read_events` would hide is looked for in the lines of the shards themselves.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,15 +64,20 @@ class Plan:
 
 @dataclass
 class Progress:
-    """What the people saw: receipt -> the words that it was given for, and what they had to send again."""
+    """What people saw: receipt -> the words that it was given for; what they sent again or scored anew."""
 
     receipts: dict[str, str] = field(default_factory=dict)
     repeated: int = 0
+    anew: int = 0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the drill came to; `twice` counts event ids, `unheard` flags whose acknowledgment was cut off."""
+    """What the drill came to.
+
+    `twice` counts event ids, `submitted_twice` answers that are in the dataset as more than one flag,
+    `unheard` flags in the dataset whose receipt nobody got.
+    """
 
     acknowledged: int
     flagging_s: float
@@ -83,8 +90,10 @@ class Result:
     commits_failed: int
     batches: int
     sent_again: int
+    scored_anew: int
     lost: int
     twice: int
+    submitted_twice: int
     not_marked: int
     unheard: int
     quarantined: int
@@ -113,7 +122,7 @@ def drill(plan: Plan, home: Path, artifacts: Path = ROOT / "artifacts") -> Resul
                 demo.kill()
         hub.faults.clear()
         asked = list(hub.log)
-        lost, twice, unheard, quarantined, batches = _compare(hub, home, progress)
+        lost, twice, submitted_twice, unheard, quarantined, batches = _compare(hub, home, progress)
     assert "Traceback" not in (home / "demo.log").read_text(), (home / "demo.log").read_text()[-5_000:]
     failed = [a for a in asked if a.status in FAILED]
     commits = [a for a in asked if a.method == "POST" and COMMIT in a.url]
@@ -129,8 +138,10 @@ def drill(plan: Plan, home: Path, artifacts: Path = ROOT / "artifacts") -> Resul
         commits_failed=sum(a.status in FAILED for a in commits),
         batches=batches,
         sent_again=progress.repeated,
+        scored_anew=progress.anew,
         lost=lost,
         twice=twice,
+        submitted_twice=submitted_twice,
         not_marked=_not_marked(home, progress),
         unheard=unheard,
         quarantined=quarantined,
@@ -193,40 +204,56 @@ async def _flagger(
     for number in todo:
         words = f"{name} about {number}"
         transaction = examples[number % len(examples)]
-        while (receipt := await _try_once(words, name, transaction, client, progress)) is None:
-            await asyncio.sleep(random.uniform(*WAIT_S))  # noqa: S311 - no secret
+        flag: dict[str, Any] | None = None
+        receipt = None
+        while receipt is None:
+            if flag is None:
+                flag = await _scored_flag(words, name, transaction, client)
+            if flag is not None:
+                flag, receipt = await _sent(flag, client, progress)
+            if receipt is None:
+                await asyncio.sleep(random.uniform(*WAIT_S))  # noqa: S311 - no secret
         assert receipt not in progress.receipts, "two flags were given one receipt"
         progress.receipts[receipt] = words
 
 
-async def _try_once(
-    words: str, name: str, transaction: Any, client: httpx.AsyncClient, progress: Progress
-) -> str | None:
-    """Return the receipt, or None if the flag was not acknowledged."""
-    flagging = False
+async def _scored_flag(
+    words: str, name: str, transaction: Any, client: httpx.AsyncClient
+) -> dict[str, Any] | None:
+    """Return a flag on a new score with a key of its own, or None if nothing was scored."""
     try:
         answer = await client.post("/v1/score", json={"transaction": transaction})
-        answer.raise_for_status()
-        scored = answer.json()
-        alerted = any(score["decision"] != "approve" for score in scored["scores"].values())
-        flag = {
-            "prediction_id": scored["prediction_id"],
-            "verdict": "right" if alerted else "wrong",
-            "label": "fraud",
-            "comment": words,
-            "consent": True,
-            "reporter": name,
-        }
-        flagging = True
-        answer = await client.post("/v1/flags", json=flag)
-        # Scored before the kill and sent after it: the new process has never seen the prediction.
-        assert answer.status_code in (201, 404), answer.text
-        if answer.status_code == 201:
-            return str(answer.json()["receipt_id"])
-        progress.repeated += 1
     except httpx.TransportError:
-        progress.repeated += flagging
-    return None
+        return None
+    answer.raise_for_status()
+    scored = answer.json()
+    alerted = any(score["decision"] != "approve" for score in scored["scores"].values())
+    body = {
+        "prediction_id": scored["prediction_id"],
+        "verdict": "right" if alerted else "wrong",
+        "label": "fraud",
+        "comment": words,
+        "consent": True,
+        "reporter": name,
+    }
+    return {"json": body, "headers": {"Idempotency-Key": str(uuid.uuid4())}}
+
+
+async def _sent(
+    flag: dict[str, Any], client: httpx.AsyncClient, progress: Progress
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Return (what to send next, the receipt): the same flag again if there was no answer."""
+    try:
+        answer = await client.post("/v1/flags", **flag)
+    except httpx.TransportError:
+        progress.repeated += 1
+        return flag, None
+    # Scored before the kill: the new process has never seen the prediction, and knows no answer to the key.
+    assert answer.status_code in (201, 404), answer.text
+    if answer.status_code == 404:
+        progress.anew += 1
+        return None, None
+    return None, str(answer.json()["receipt_id"])
 
 
 async def _kill_now_and_then(
@@ -262,21 +289,22 @@ def _ask(home: Path, query: str) -> set[str]:
             return {row[0] for row in database.execute(query)}
 
 
-def _compare(hub: LoopbackHub, home: Path, progress: Progress) -> tuple[int, int, int, int, int]:
-    """Return how many receipts are lost, ids written twice, flags unheard of, bad lines and shards."""
+def _compare(hub: LoopbackHub, home: Path, progress: Progress) -> tuple[int, int, int, int, int, int]:
+    """Return receipts lost, ids written twice, answers kept twice, flags unheard of, bad lines, shards."""
     repository = open_repository(hub.url, home / "reader")
     head = repository.head()
     assert head is not None
     events, quarantined = read_events(repository, head)
-    flags = {event.event_id for event in events if isinstance(event, FlagEvent)}
+    flags = {event.event_id: event.flag.comment for event in events if isinstance(event, FlagEvent)}
     snapshot = repository.snapshot(head)
     shards = sorted(snapshot.glob("data/*.jsonl"))
     lines = Counter(json.loads(line)["event_id"] for path in shards for line in path.open(encoding="utf-8"))
     twice = sum(count > 1 for count in lines.values())
     return (
-        len(progress.receipts.keys() - flags),
+        len(progress.receipts.keys() - flags.keys()),
         twice,
-        len(flags - progress.receipts.keys()),
+        sum(count > 1 for count in Counter(flags.values()).values()),
+        len(flags.keys() - progress.receipts.keys()),
         len(quarantined),
         len(shards),
     )
@@ -307,12 +335,18 @@ def report(plan: Plan, result: Result) -> None:
         "Hub requests failed": f"{result.hub_failed:,} ({result.hub_failed / result.hub_requests:.0%})",
         "Hub commit requests failed": f"{result.commits_failed:,} of {result.commits_asked:,}",
         "batches in the dataset": f"{result.batches:,}",
-        "flags sent again, for want of an answer": f"{result.sent_again:,}",
+        "times a flag was sent again with its key, for want of an answer": f"{result.sent_again:,}",
+        "flags given up for a new score: the restarted app knew neither key nor prediction": (
+            f"{result.scored_anew:,}"
+        ),
         "**lost**: acknowledged and not in the dataset": f"**{result.lost:,}**",
         "**duplicated**: ids with more than one line in the dataset": f"**{result.twice:,}**",
+        "**double submissions**: answers in the dataset as more than one flag": (
+            f"**{result.submitted_twice:,}**"
+        ),
         "acknowledged and not marked committed in the outbox": f"{result.not_marked:,}",
         "lines that are no event": f"{result.quarantined:,}",
-        "in the dataset, saved just before a kill that cut off the answer": f"{result.unheard:,}",
+        "flags in the dataset whose receipt nobody got": f"{result.unheard:,}",
         "last flag to empty backlog and exit, s": f"{result.drain_s:.1f}",
         "wall time, s": f"{result.wall_s:.0f}",
     }
@@ -341,7 +375,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fraud-drill-") as folder:
         result = drill(plan, Path(folder))
     report(plan, result)
-    if result.lost or result.twice or result.not_marked or result.quarantined:
+    bad = (result.lost, result.twice, result.submitted_twice, result.not_marked, result.quarantined)
+    if any(bad) or result.unheard:
         raise SystemExit(1)
 
 

@@ -11,9 +11,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from fraud.cli_cluster import add_cluster_commands
 from fraud.cli_feedback import add_feedback_commands
+from fraud.cli_monitor import add_monitor_command
+from fraud.cli_node import add_node_commands
+from fraud.cli_production import add_production_commands
+from fraud.cli_release import add_release_commands, moved_lines
 from fraud.cli_trust import add_quarantine, trust_policy
 from fraud.cli_tune import add_tune
+from fraud.cli_webhooks import add_webhook_commands
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
@@ -46,7 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands)
     add_tune(commands)
     add_feedback_commands(commands)
+    add_production_commands(commands)
+    add_monitor_command(commands)
     _add_release_commands(commands)
+    add_webhook_commands(commands)
+    add_node_commands(commands)
+    add_cluster_commands(commands)
     return parser
 
 
@@ -88,11 +99,7 @@ def _add_release_commands(commands: Any) -> None:
     retrain.add_argument("--force", action="store_true", help="train even where nothing is new")
     retrain.add_argument("--promote", action="store_true", help="promote the challenger if it passes")
     retrain.set_defaults(run=_retrain)
-    promote = commands.add_parser("promote", help="make a recorded version the champion")
-    promote.add_argument("version", nargs="?", help="default: the challenger")
-    promote.set_defaults(run=_promote)
-    commands.add_parser("rollback", help="return to the previous champion").set_defaults(run=_rollback)
-    commands.add_parser("versions", help="list recorded versions").set_defaults(run=_versions)
+    add_release_commands(commands)
 
 
 def _progress() -> Any:
@@ -105,8 +112,9 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.data.sources import load_transactions
     from fraud.models.bundle_writer import write_bundle
     from fraud.models.examples import choose_examples
+    from fraud.models.signing import read_signing_key
     from fraud.models.train import train
-    from fraud.registry import version_key
+    from fraud.models.versioning import version_key
     from fraud.wiring import model_registry
 
     version_key(options.release)
@@ -128,6 +136,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
         version=options.release,
         data_source=source,
         examples=choose_examples(training),
+        key=read_signing_key(settings.releases.signing_key),
     )
     progress(f"wrote {directory}")
     serving = model_registry(settings).aliases().champion
@@ -167,7 +176,7 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
     from fraud.errors import RepositoryError
     from fraud.retraining.gate import GatePolicy
     from fraud.retraining.job import retrain
-    from fraud.wiring import dataset_repository, model_registry
+    from fraud.wiring import dataset_repository, model_registry, release_desk
 
     registry = model_registry(settings)
     lock = settings.models.registry.with_name(settings.models.registry.name + ".retrain.lock")
@@ -200,54 +209,7 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
         print("nothing to do")
         return 0
     print(f"recorded {outcome.version} from dataset revision {outcome.dataset_revision}")
-    if options.promote:
-        registry.promote(outcome.version)
-        print(f"promoted {outcome.version}")
+    desk = release_desk(settings)
+    moved = desk.propose(outcome.version, who=f"retrain@{settings.feedback.node}", promote=options.promote)
+    print(*moved_lines(moved, outcome.version), sep="\n")
     return 0
-
-
-def _promote(options: argparse.Namespace, settings: Settings) -> None:
-    from fraud.errors import NotFound
-    from fraud.retraining.job import ensure_champion
-    from fraud.wiring import model_registry
-
-    registry = model_registry(settings)
-    version = options.version or registry.aliases().challenger
-    if version is None:
-        raise NotFound("There is no challenger; name a version, or retrain first.", code="no_challenger")
-    registry.adopt(settings.models.artifacts, version)
-    registry.directory(version)  # an unknown version changes nothing
-    ensure_champion(registry, settings.models.artifacts)
-    registry.promote(version)
-    print(f"promoted {version}")
-
-
-def _rollback(options: argparse.Namespace, settings: Settings) -> None:
-    from fraud.wiring import model_registry
-
-    aliases = model_registry(settings).rollback()
-    print(f"rolled back to {aliases.champion}")
-
-
-def _versions(options: argparse.Namespace, settings: Settings) -> None:
-    from fraud.models.bundle import read_manifest
-    from fraud.wiring import model_registry
-
-    versions = model_registry(settings).versions()
-    for version in versions:
-        print(_version_line(version.manifest, version.roles))
-    if not versions:
-        manifest, _ = read_manifest(settings.models.artifacts)
-        print(_version_line(manifest, ("champion", "shipped")))
-
-
-def _version_line(manifest: Any, roles: Sequence[str]) -> str:
-    figures = []
-    for name, entry in manifest["models"].items():
-        ap = entry["metrics"]["ap"]
-        figures.append(f"{name} AP {ap['value']:.3f} [{ap['low']:.3f}, {ap['high']:.3f}]")
-    revision = (manifest["data"].get("feedback") or {}).get("dataset_revision")
-    source = f"feedback {revision[:12]}" if revision else "no feedback"
-    return "  ".join(
-        [manifest["version"], manifest["created_at"], *figures, source, " ".join(roles)]
-    ).rstrip()

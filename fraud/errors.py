@@ -8,10 +8,13 @@
     ├── FlagError             a flag cannot be taken as it is (no consent, no label, comment too long)
     ├── RateLimited           too many answers in a short time; `seconds` says how long to wait
     ├── AccessDenied          nobody is logged in who may do this, or the password is wrong
+    ├── WebhookRefused        a webhook whose headers, time, signature or body are not what they must be
+    ├── EvidenceError         labels, lots or scores that no figure of a monitoring run can rest on
     ├── NotFound              a prediction, receipt, version, revision or file that is not there
     ├── BundleRefused         a model bundle whose files, digests or schema are not what they claim
     ├── StorageError          a write could not be made durable; nothing was acknowledged
     │   └── OutboxFull        the backlog has reached its limit
+    ├── NodesUnavailable      no prediction node answered
     └── RepositoryError       a versioned repository could not do what was asked
         └── StaleParent       somebody else committed first; read the head again and retry
 
@@ -77,8 +80,16 @@ class AccessDenied(FraudError):
     """Nobody who may do this is logged in, or the password is wrong."""
 
 
+class WebhookRefused(FraudError):
+    """A webhook's headers, time, signature or body are not what they must be."""
+
+
 class NotFound(FraudError):
     """Something that was named does not exist."""
+
+
+class EvidenceError(FraudError):
+    """Labels, lots or scores break a rule that every figure about them rests on."""
 
 
 class BundleRefused(FraudError):
@@ -91,6 +102,10 @@ class StorageError(FraudError):
 
 class OutboxFull(StorageError):
     """The backlog of uncommitted events has reached its limit."""
+
+
+class NodesUnavailable(FraudError):
+    """No prediction node answered; the same request may be sent again."""
 
 
 class RepositoryError(FraudError):

@@ -4,40 +4,48 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions
-from fraud.data.validate import validate_history, validate_transaction
-from fraud.errors import FlagError, FraudError, NotFound
+from fraud.errors import AccessDenied, FlagError, FraudError
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
-from fraud.feedback.limiter import FlagLimiter
+from fraud.feedback.keeping import PredictionLog, kept_row
+from fraud.feedback.limiter import FlagLimiter, LookupLimiter
+from fraud.feedback.outbox import BacklogState
+from fraud.feedback.request_keys import RequestKey
 from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
+from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
 from fraud.models.examples import to_record
+from fraud.monitoring.history import MonitoringRecord
 from fraud.recent import RecentPredictions
 from fraud.records import (
     MODELS,
-    Decision,
     Finding,
     Flag,
-    Label,
     ModelVersion,
     Prediction,
     Receipt,
     Review,
-    Verdict,
     Withdrawal,
 )
+from fraud.registry import Aliases
+from fraud.releasing import Moved, ReleaseDesk
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
+from fraud.serving.predicting import InProcess, Predictor
 from fraud.serving.scorer import Explanation, Scorer
+from fraud.serving.shadow import Shadow
+from fraud.serving.shadow_report import ShadowReport
+from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
+from fraud.tracing import FlagTracer, Whereabouts
 
 _log = logging.getLogger(__name__)
 CONSENT_VERSION = "2026-11-1"
@@ -49,12 +57,19 @@ class FraudService:
 
     Parameters
     ----------
-    champion : what scores
+    champion : what serves here, and scores unless `predictor` does
     feedback : where flags go
     node : this process's name in the dataset
     pseudonym_key : secret that turns a session into a pseudonym
     limiter : how many answers a person and an address may give; None for any number
+    lookups : how often an address may ask for receipts that were not given here; None for any number
     audit : draws the predictions that are asked about by lot; None draws none
+    monitoring : returns the newest monitoring run and those before it; None before the first
+    releases : what promotes and rolls back; None where this process must not
+    shadow : compares a waiting challenger with what is answered; None compares nothing
+    trace_seconds : how old what is told of a flag's whereabouts may be
+    predictor : what scores single transactions, if not this process: prediction nodes
+    observer : told what happens and how long it took
     clock : returns the present, aware, in UTC
     """
 
@@ -66,19 +81,34 @@ class FraudService:
         node: str,
         pseudonym_key: bytes,
         limiter: FlagLimiter | None = None,
+        lookups: LookupLimiter | None = None,
         audit: AuditSampler | None = None,
+        monitoring: Callable[[], MonitoringRecord | None] = lambda: None,
+        releases: ReleaseDesk | None = None,
+        shadow: Shadow | None = None,
+        trace_seconds: float = 2.0,
+        predictor: Predictor | None = None,
+        observer: Observer = UNOBSERVED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._champion = champion
+        self._predictor: Predictor = InProcess(champion) if predictor is None else predictor
         self._feedback = feedback
         self._node = node
         self._pseudonym_key = pseudonym_key
         self._limiter = limiter
+        self._lookups = lookups
         self._audit = audit
+        self._monitoring = monitoring
+        self._releases = releases
+        self._shadow = shadow
+        self._observer = observer
         self._clock = clock
         self._recent = RecentPredictions()
+        self.prediction_log = PredictionLog(feedback, node)
         self._commit_problem: str | None = None
         self._reviews = ReviewQueue(feedback, self._stake)
+        self._tracer = FlagTracer(feedback, champion.registry, trace_seconds)
 
     @property
     def _scorer(self) -> Scorer:
@@ -104,42 +134,57 @@ class FraudService:
         """What stands in the way now: of a promoted version being served, of flags being committed."""
         return [p for p in (self._champion.problem, self._commit_problem) if p is not None]
 
-    def score(self, transaction: Mapping[str, Any], history: object = None) -> Prediction:
+    def score(
+        self, transaction: Mapping[str, Any], history: object = None, *, keep: bool = False
+    ) -> Prediction:
         """Return both models' scores for one raw transaction.
 
         Parameters
         ----------
         transaction : profile column -> value, as typed or sent
         history : the main entity's own past as a list of transactions, replacing what the bundle knows
+        keep : consent to `keep` the prediction; it is saved behind the call, and a full queue drops it
 
         Raises
         ------
         TransactionError
             Naming the first field that breaks a rule.
         """
-        start = perf_counter()
-        now = self._clock()
-        scorer = self._scorer
-        profile = scorer.bundle.profile
-        valid = validate_transaction(profile, transaction, now)
-        past = None if history is None else validate_history(profile, history, now)
-        scores = scorer.score(valid, past)
-        prediction_id = new_id("p")
-        lot = None if self._audit is None else self._audit.draw(prediction_id, scores, _f1_of(scorer))
-        prediction = Prediction(
-            prediction_id=prediction_id,
-            predicted_at=now,
-            profile=profile.name,
-            transaction=valid,
-            history=past,
-            scores=scores,
-            model_version=scorer.version,
-            latency_ms=(perf_counter() - start) * 1000,
-            audit_asked=None if lot is None else lot.asked,
-            audit_probability=None if lot is None else lot.probability,
-        )
+        prediction = self._predictor.predict(transaction, history, self._clock(), self._observer)
+        scores = prediction.scores
+        f1 = {} if self._audit is None else _f1_of(self._scorer)
+        lot = None if self._audit is None else self._audit.draw(prediction.prediction_id, scores, f1)
+        if lot is not None:
+            prediction = replace(prediction, audit_asked=lot.asked, audit_probability=lot.probability)
         self._recent.remember(prediction)
+        self._observer.predicted([(n, s.decision) for n, s in scores.items()], agree=prediction.agree)
+        if keep is True:
+            self.prediction_log.offer(prediction)
+        if self._shadow is not None:
+            self._shadow.offer(prediction)
         return prediction
+
+    def keep(self, prediction_id: str, *, consent: bool = False) -> Receipt:
+        """Keep a prediction that nobody flagged, to watch the models; return once it survives a crash.
+
+        Its receipt is its own id. Of who sent it nothing is kept. Again gives the same receipt.
+
+        Raises
+        ------
+        FlagError
+            No consent.
+        NotFound
+            The prediction is too old.
+        StorageError
+            It could not be made durable; nothing was kept.
+        """
+        if consent is not True:
+            raise FlagError(
+                "A prediction is only kept with consent; give it and send it again.",
+                code="no_consent",
+                field="consent",
+            )
+        return self._feedback.append([kept_row(self.prediction(prediction_id), self._node)])
 
     def score_file(self, path: Path) -> BatchResult:
         """Return both models' answers for every row of a CSV or Parquet file, and the rows that got none.
@@ -149,7 +194,11 @@ class FraudService:
         TableError
             The file is no table, lacks a column, or holds not one row that fits the profile.
         """
-        return score_file(self._scorer, path, self._clock())
+        watch = Stopwatch(self._observer)
+        result = score_file(self._scorer, path, self._clock())
+        watch.lap("batch")
+        self._observer.scored_table(len(result.scored), len(result.rejected))
+        return result
 
     def explain(self, prediction: Prediction) -> dict[str, Explanation]:
         """Return both models' reasons for a prediction, from the version that made it.
@@ -159,13 +208,7 @@ class FraudService:
         NotFound
             That version is neither the one that serves now nor the one before.
         """
-        scorer = self._champion.scorer_of(prediction.model_version)
-        if scorer is None:
-            raise NotFound(
-                "A new model version has been released since this score; score the transaction again.",
-                code="version_changed",
-            )
-        return scorer.explain(prediction.transaction, prediction.history)
+        return self._predictor.explain(prediction, self._observer)
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Return a recent prediction; NotFound when it is unknown or too old."""
@@ -181,6 +224,7 @@ class FraudService:
         consent: bool = False,
         session: str = "",
         address: str = "",
+        request_key: RequestKey | None = None,
     ) -> Receipt:
         """Keep a person's word on a prediction; return once it survives a crash.
 
@@ -191,11 +235,12 @@ class FraudService:
         consent : whether the person agreed that the transaction, the scores and the answer are kept
         session : anything that tells people apart; only its keyed hash is kept
         address : network address that the answer came from; counted for a while, never kept
+        request_key : a request that comes again with its key is answered with its first receipt
 
         Raises
         ------
         FlagError
-            No consent, an unknown verdict, no label, or a comment that is too long.
+            No consent, an unknown verdict, no label, a comment that is too long, or another request's key.
         RateLimited
             Too many answers of this session or address in a short time.
         NotFound
@@ -203,28 +248,17 @@ class FraudService:
         StorageError
             The flag could not be made durable; it was not accepted.
         """
-        if consent is not True:
-            raise FlagError(
-                "Your answer can only be kept with your consent; tick the consent box and send it again.",
-                code="no_consent",
-                field="consent",
-            )
-        if verdict not in set(Verdict):
-            raise FlagError('verdict must be "right" or "wrong".', code="verdict", field="verdict")
-        if label not in set(Label):
-            raise FlagError(
-                'label must say what the transaction was, "fraud" or "legitimate".',
-                code="label",
-                field="label",
-            )
+        if request_key is not None and (answered := self._feedback.answered(request_key)) is not None:
+            return answered  # first of all: the prediction may be forgotten by now, or the limit reached
+        word, truth = checked_answer(verdict, label, consent=consent)
         prediction = self.prediction(prediction_id)
-        _check_answer(prediction, Verdict(verdict), Label(label))
+        require_consistent(prediction, word, truth)
         flag = Flag(
             flag_id=new_id("f"),
             flagged_at=self._clock(),
             prediction_id=prediction_id,
-            verdict=Verdict(verdict),
-            label=Label(label),
+            verdict=word,
+            label=truth,
             comment=clean_comment(comment),
             consent_version=CONSENT_VERSION,
             reporter=self._pseudonym(session),
@@ -238,23 +272,33 @@ class FraudService:
         )
         if self._limiter is not None:
             self._limiter.take(flag.reporter, address)
-        return self._feedback.append(rows)
+        receipt = self._feedback.append(rows, request_key)
+        self._observer.flagged(word)
+        return receipt
 
-    def withdraw(self, receipt_id: str) -> Receipt:
+    def withdraw(self, receipt_id: str, address: str = "") -> Receipt:
         """Take back consent to what a receipt was given for; return once that survives a crash.
 
-        The content leaves the newest version of the dataset with the next commit and is used for no training
-        from then on; a tombstone stays. Again gives the same receipt.
+        A prediction that was both kept and flagged has two receipts, one for each consent. The content leaves
+        the newest version of the dataset with the next commit and is used for no training from then on; a
+        tombstone stays. Again gives the same receipt.
 
         Raises
         ------
         NotFound
-            No flag with this receipt is kept.
+            Nothing with this receipt is kept.
+        RateLimited
+            The address has asked for too many receipts that were not given here.
         StorageError
             The withdrawal could not be made durable.
         """
+        self.prediction_log.flush()  # what was just scored may have its receipt in a moment
+        if self._lookups is not None and self._feedback.must_search(receipt_id):
+            self._lookups.take(address)
         withdrawal = Withdrawal(withdrawal_id(receipt_id), self._clock(), receipt_id)
-        return self._feedback.withdraw(withdrawal_row(withdrawal, node=self._node))
+        receipt = self._feedback.withdraw(withdrawal_row(withdrawal, node=self._node))
+        self._observer.withdrawn()
+        return receipt
 
     def review(self, flag_id: str, finding: str, note: str, reviewer: str) -> Receipt:
         """Keep a maintainer's finding on a flag; return once it survives a crash.
@@ -296,9 +340,39 @@ class FraudService:
         """Return where a submission is now; NotFound for an unknown receipt."""
         return self._feedback.receipt(receipt_id)
 
+    def whereabouts(self, receipt_id: str) -> Whereabouts:
+        """Return where a flag is now, up to the version that was trained on it; NotFound as `receipt`."""
+        return self._tracer.trace(self.receipt(receipt_id))
+
     def backlog(self) -> int:
         """Return the number of submissions that wait for their commit."""
         return self._feedback.backlog()
+
+    def backlog_state(self) -> BacklogState:
+        """Return how many submissions wait, since when, and at how many no more are taken."""
+        return self._feedback.backlog_state()
+
+    @property
+    def commit_problem(self) -> str | None:
+        """What keeps flags from being committed now; None if nothing does."""
+        return self._commit_problem
+
+    @property
+    def model_problem(self) -> str | None:
+        """What keeps a promoted version from being served now; None if nothing does."""
+        return self._champion.problem
+
+    def monitoring(self) -> MonitoringRecord | None:
+        """Return the newest monitoring run and those before it, or an example; None before the first.
+
+        Raises
+        ------
+        StorageError
+            What a run left is damaged, foreign or gone.
+        """
+        found = self._monitoring()
+        foreign = found is not None and found.example and found.report["profile"] != self.profile.name
+        return None if foreign else found
 
     def examples(self) -> Sequence[Mapping[str, Any]]:
         """Return [{"kind", "transaction"}, ...]: one transaction of each typology."""
@@ -324,7 +398,9 @@ class FraudService:
 
     def drain(self) -> str | None:
         """Commit what waits; return what stood in the way, if anything did."""
-        problem = self._feedback.drain().problem
+        report = self._feedback.drain()
+        problem = report.problem
+        self._observer.drained(report.n_submissions, failed=problem is not None)
         if problem is not None and problem != self._commit_problem:
             _log.warning("flags are kept in the outbox and cannot be committed: %s", problem)
         self._commit_problem = problem
@@ -332,7 +408,47 @@ class FraudService:
 
     def refresh(self) -> bool:
         """Serve a newly promoted version if there is one; return whether it changed."""
-        return self._champion.refresh()
+        changed = self._champion.refresh()
+        if self._shadow is not None:
+            self._shadow.refresh(self._scorer.version.version)
+        return changed
+
+    def shadow_report(self) -> ShadowReport | None:
+        """Return how a waiting challenger compares so far; None while none is being compared."""
+        return None if self._shadow is None else self._shadow.report()
+
+    def promote(self, version: str, maintainer: str) -> Moved:
+        """Make a recorded version serve here and on the nodes; of the maintainer only a pseudonym is kept.
+
+        Whoever calls has checked that the maintainer may do this.
+
+        Raises
+        ------
+        NotFound
+            No such version.
+        BundleRefused
+            It cannot be served.
+        AccessDenied
+            This process does not decide about releases.
+        """
+        moved = self._desk().promote(version, who=self._pseudonym(maintainer))
+        self.refresh()
+        return moved
+
+    def rollback(self, maintainer: str) -> Moved:
+        """Return to the previous version, here and on the nodes; NotFound if there is none."""
+        moved = self._desk().rollback(who=self._pseudonym(maintainer))
+        self.refresh()
+        return moved
+
+    def reject(self, version: str, maintainer: str) -> Aliases:
+        """Let a challenger wait no more; NotFound if it is not the challenger."""
+        return self._desk().reject(version, who=self._pseudonym(maintainer))
+
+    def _desk(self) -> ReleaseDesk:
+        if self._releases is None:
+            raise AccessDenied("This process does not decide about releases.", code="no_releases")
+        return self._releases
 
     def check(self) -> None:
         """Raise what would keep the service from starting: a refused bundle, a broken outbox."""
@@ -341,6 +457,9 @@ class FraudService:
 
     def close(self) -> None:
         """Commit what waits, as far as possible, and let go of the files."""
+        self.prediction_log.close()
+        if self._shadow is not None:
+            self._shadow.close()
         try:
             self.drain()
         except FraudError as error:
@@ -363,26 +482,6 @@ class FraudService:
 def _f1_of(scorer: Scorer) -> dict[str, float]:
     models = scorer.bundle.manifest["models"]
     return {name: float(models[name]["metrics"]["f1"]["value"]) for name in MODELS}
-
-
-def _check_answer(prediction: Prediction, verdict: Verdict, label: Label) -> None:
-    """Refuse "right" where neither model said so, and "wrong" where both did."""
-    alerts = {score.decision is not Decision.APPROVE for score in prediction.scores.values()}
-    agreeing = (label is Label.FRAUD) in alerts
-    if verdict is Verdict.RIGHT and not agreeing:
-        raise FlagError(
-            "You called the answer right, but neither model said what you say the transaction was; "
-            "call it wrong, or correct what it was.",
-            code="contradiction",
-            field="verdict",
-        )
-    if verdict is Verdict.WRONG and agreeing and len(alerts) == 1:
-        raise FlagError(
-            "You called the answer wrong, but both models said what you say the transaction was; "
-            "call it right, or correct what it was.",
-            code="contradiction",
-            field="verdict",
-        )
 
 
 def _known_label(past: Transactions, row: int, profile: Profile) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """All configuration, typed and frozen. The only reader of the environment."""
 
+import ipaddress
+import logging
 import os
 import re
 import socket
@@ -14,7 +16,10 @@ from fraud.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_SIGN_IN = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 _SHORTEST_PASSWORD = 12
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 7860
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For is believed; from anybody else it is ignored."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class FeedbackSettings:
     pseudonym_key: str | None = field(default=None, repr=False)
     reporter_limit: str = "60/minute; 1000/day"
     address_limit: str = "600/minute; 20000/day"
+    lookup_limit: str = "10/minute; 200/day"
     audit_share: float = 0.05
     quarantine_days: float | None = 0.0
     """Age from which a flag is used without a review; None for the profile's label delay."""
@@ -63,9 +71,61 @@ class HubSettings:
 
 @dataclass(frozen=True)
 class ReviewSettings:
-    """Who may decide about flags on the page: whoever knows the password; without one, nobody."""
+    """Who may decide about flags on the page: whoever knows the password, and the reviewers; or nobody.
+
+    `reviewers` are names of users and organisations on the Hub, who sign in there; empty wherever they
+    cannot.
+    """
 
     password: str | None = field(default=None, repr=False)
+    reviewers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """Who is told of promotions and alerts, as written; fraud/webhooks reads it. Addresses may hold keys."""
+
+    directory: Path = ROOT / "feedback_store" / "webhooks"
+    endpoints: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    allow_private: str = ""
+    send_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class MonitoringSettings:
+    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days."""
+
+    directory: Path = ROOT / "feedback_store" / "monitoring"
+    alert_for_days: float = 1.0
+    alert_keep_days: float = 2.0
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Prediction nodes: what one of them needs, and what the web application needs to know of them.
+
+    Secrets are lists, current first. docs/cluster.md says who needs which.
+    """
+
+    directory: Path = ROOT / "feedback_store" / "nodes"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    hub_secrets: tuple[str, ...] = field(default=(), repr=False)
+    acknowledge_url: str = field(default="", repr=False)
+    acknowledge_secrets: tuple[str, ...] = field(default=(), repr=False)
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReleaseSettings:
+    """Who signs releases, whose are loaded, and who promotes them; fraud/models/signing.py reads the keys."""
+
+    signing_key: str | None = field(default=None, repr=False)
+    trusted_keys: tuple[str, ...] = ()
+    automatic: bool = False
+    """Whether what passed the gate is promoted at once; otherwise it waits for a maintainer."""
+    shadow: bool = False
+    """Whether this process scores with a waiting challenger too, unseen, and compares."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +137,10 @@ class Settings:
     models: ModelSettings = ModelSettings()
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    nodes: NodeSettings = NodeSettings()
+    releases: ReleaseSettings = ReleaseSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -84,14 +148,27 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
-    FRAUD_REFRESH_SECONDS, FRAUD_FOREST_ENGINE ("auto", "scikit-learn", "scikit-learn-intelex": what grows a
-    random forest in training); FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute;
-    1000/day" or "off"), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age
-    from which a flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers
-    flag: on a Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a
-    Hub), FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the
-    Review tab to maintainers). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository
-    on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    FRAUD_REFRESH_SECONDS, FRAUD_FOREST_ENGINE ("auto", "scikit-learn" or "scikit-learn-intelex": what grows
+    a random forest in training); FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute;
+    1000/day" or
+    "off"), FRAUD_LOOKUP_LIMIT (of receipts asked for by an address that this server did not give),
+    FRAUD_TRUSTED_PROXIES (addresses and networks, by commas, whose X-Forwarded-For is believed; default
+    none), FRAUD_AUDIT_SHARE (of predictions asked about by lot), FRAUD_QUARANTINE_DAYS (age from which a
+    flag is used unreviewed; by default 0 on a disk and the profile's label delay where strangers flag: on a
+    Space, or with a dataset on a Hub); FRAUD_DATASET_REPO and FRAUD_MODEL_REPO (ORG/NAME on a Hub),
+    FRAUD_HUB_TOKEN or HF_TOKEN (secret), FRAUD_HUB_ENDPOINT; FRAUD_REVIEW_PASSWORD (secret; opens the Review
+    tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
+    in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
+    such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_MONITORING_DIR, FRAUD_ALERT_FOR_DAYS and
+    FRAUD_ALERT_KEEP_DAYS (how long a warning must hold before it fires, and be gone before it ends);
+    FRAUD_SIGNING_KEY (secret; base64 seed or PEM file, where models
+    are trained), FRAUD_TRUSTED_KEYS (public keys in base64, by comma, wherever releases are loaded),
+    FRAUD_APPROVAL (automatic or manual), FRAUD_SHADOW (0 or 1) (docs/releases.md); FRAUD_NODES (addresses of
+    prediction nodes that score for this process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS,
+    FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL, FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four;
+    docs/cluster.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub
+    its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
     ------
@@ -106,6 +183,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         server=ServerSettings(
             host=env.get("FRAUD_HOST") or ("0.0.0.0" if on_space else "127.0.0.1"),  # noqa: S104 (a Space's proxy)
             port=int(_number(env, "FRAUD_PORT", 7860, 1, 65_535)),
+            trusted_proxies=_networks(env, "FRAUD_TRUSTED_PROXIES"),
         ),
         feedback=FeedbackSettings(
             directory=Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store"),
@@ -115,6 +193,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             pseudonym_key=env.get("FRAUD_PSEUDONYM_KEY") or None,
             reporter_limit=_limit(env, "FRAUD_REPORTER_LIMIT", FeedbackSettings.reporter_limit),
             address_limit=_limit(env, "FRAUD_ADDRESS_LIMIT", FeedbackSettings.address_limit),
+            lookup_limit=_limit(env, "FRAUD_LOOKUP_LIMIT", FeedbackSettings.lookup_limit),
             audit_share=_number(env, "FRAUD_AUDIT_SHARE", FeedbackSettings.audit_share, 0, 1),
             quarantine_days=_quarantine_days(env, strangers=on_space or hub.dataset is not None),
         ),
@@ -125,8 +204,71 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             forest_engine=_forest_engine(env),
         ),
         hub=hub,
-        review=ReviewSettings(password=_password(env)),
+        review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
+        webhooks=_webhooks(env),
+        monitoring=_monitoring(env),
+        nodes=_nodes(env),
+        releases=ReleaseSettings(
+            signing_key=env.get("FRAUD_SIGNING_KEY") or None,
+            trusted_keys=_list(env, "FRAUD_TRUSTED_KEYS"),
+            automatic=_choice(env, "FRAUD_APPROVAL", ("manual", "automatic")) == "automatic",
+            shadow=_choice(env, "FRAUD_SHADOW", ("0", "1")) == "1",
+        ),
     )
+
+
+def _monitoring(env: Mapping[str, str]) -> MonitoringSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    default = MonitoringSettings()
+    return MonitoringSettings(
+        directory=Path(env.get("FRAUD_MONITORING_DIR") or feedback / "monitoring"),
+        alert_for_days=_number(env, "FRAUD_ALERT_FOR_DAYS", default.alert_for_days, 0, 365),
+        alert_keep_days=_number(env, "FRAUD_ALERT_KEEP_DAYS", default.alert_keep_days, 0, 365),
+    )
+
+
+def _webhooks(env: Mapping[str, str]) -> WebhookSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    return WebhookSettings(
+        directory=Path(env.get("FRAUD_WEBHOOK_DIR") or feedback / "webhooks"),
+        endpoints=env.get("FRAUD_WEBHOOKS") or "",
+        secrets=_list(env, "FRAUD_WEBHOOK_SECRETS"),
+        allow_private=env.get("FRAUD_WEBHOOK_ALLOW_PRIVATE") or "",
+        send_seconds=_number(env, "FRAUD_WEBHOOK_SECONDS", WebhookSettings.send_seconds, 0.05, 86_400),
+    )
+
+
+def _nodes(env: Mapping[str, str]) -> NodeSettings:
+    feedback = Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store")
+    urls = _list(env, "FRAUD_NODES")
+    for url in urls:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc:
+            raise SettingsError(
+                "FRAUD_NODES must be addresses such as http://10.0.0.5:7870, with commas between.",
+                code="settings",
+                field="FRAUD_NODES",
+            )
+    return NodeSettings(
+        directory=Path(env.get("FRAUD_NODE_DIR") or feedback / "nodes"),
+        secrets=_list(env, "FRAUD_NODE_SECRETS"),
+        hub_secrets=_list(env, "FRAUD_HUB_WEBHOOK_SECRETS"),
+        acknowledge_url=(env.get("FRAUD_ACKNOWLEDGE_URL") or "").strip(),
+        acknowledge_secrets=_list(env, "FRAUD_ACKNOWLEDGE_SECRETS"),
+        urls=urls,
+    )
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (env.get(name) or "").split(",") if part.strip())
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Return one of a few words; the first one where nothing is set."""
+    chosen = env.get(name) or choices[0]
+    if chosen not in choices:
+        raise SettingsError(f"{name} must be {' or '.join(choices)}.", code="settings", field=name)
+    return chosen
 
 
 def _password(env: Mapping[str, str]) -> str | None:
@@ -149,6 +291,29 @@ def _forest_engine(env: Mapping[str, str]) -> Literal["auto", "scikit-learn", "s
             field="FRAUD_FOREST_ENGINE",
         )
     return cast(Literal["auto", "scikit-learn", "scikit-learn-intelex"], raw)
+
+
+def _reviewers(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return who may sign in to review; nobody where a sign-in could be forged or would be made up."""
+    names = tuple(name.strip() for name in (env.get("FRAUD_REVIEWERS") or "").split(",") if name.strip())
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise SettingsError(
+            "FRAUD_REVIEWERS must be names of users or organisations on the Hub, separated by commas.",
+            code="settings",
+            field="FRAUD_REVIEWERS",
+        )
+    # Without the client's secret Gradio signs its session cookie with a public constant, and off a Space it
+    # logs everybody in as whoever started it.
+    missing = [name for name in _SIGN_IN if not env.get(name)]
+    if env.get("SYSTEM") != "spaces":
+        missing.insert(0, "SYSTEM=spaces")
+    if names and missing:
+        _log.warning(
+            "FRAUD_REVIEWERS has no effect and nobody can sign in to review, because %s is not set: "
+            "that takes a Space with hf_oauth: true.",
+            missing[0],
+        )
+    return () if missing else names
 
 
 def _hub(env: Mapping[str, str]) -> HubSettings:
@@ -181,6 +346,18 @@ def _repository(env: Mapping[str, str], name: str) -> str | None:
 def _limit(env: Mapping[str, str], name: str, default: str) -> str:
     raw = (env.get(name) or default).strip()
     return "" if raw == "off" else raw
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    raw = env.get(name) or ""
+    try:
+        return tuple(str(ipaddress.ip_network(part.strip())) for part in raw.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(
+            f"{name} must list addresses or networks such as 10.0.0.0/8, separated by commas.",
+            code="settings",
+            field=name,
+        ) from error
 
 
 def _quarantine_days(env: Mapping[str, str], *, strangers: bool) -> float | None:

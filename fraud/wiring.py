@@ -5,23 +5,43 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from fraud import scratch
 from fraud.durable import sync_directory
 from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
-from fraud.feedback.limiter import FlagLimiter
+from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
+from fraud.models.signing import read_signing_key, read_trusted_keys
+from fraud.monitoring.history import MonitoringHistory
 from fraud.registry import ModelRegistry
+from fraud.releasing import ReleaseDesk
 from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
 from fraud.repositories.port import VersionedRepository
 from fraud.repositories.retries import Retries, RetryPolicy
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
-from fraud.settings import FeedbackSettings, Settings
+from fraud.serving.shadow import Shadow
+from fraud.settings import FeedbackSettings, ServerSettings, Settings
+from fraud.telemetry import UNOBSERVED, Observer
+from fraud.webhooks.addresses import parse_policy
+from fraud.webhooks.board import AcknowledgementBoard
+from fraud.webhooks.client import WebhookClient
+from fraud.webhooks.deliveries import WebhookOutbox
+from fraud.webhooks.endpoints import parse_endpoints
+from fraud.webhooks.received import ReceivedStore
+from fraud.webhooks.sender import WebhookSender
+
+if TYPE_CHECKING:
+    from fraud.serving.nodes_client import NodePool, ThroughNodes
 
 _log = logging.getLogger(__name__)
+NODE_CHECK_S = 2.0
+"""How often the prediction nodes are asked whether they are ready."""
 
 
 def dataset_repository(settings: Settings) -> VersionedRepository:
@@ -37,8 +57,12 @@ def dataset_repository(settings: Settings) -> VersionedRepository:
 def model_registry(settings: Settings) -> ModelRegistry:
     """Return the registry of released models: on the Hub if one is named there, else on this disk."""
     hub, directory = settings.hub, settings.models.registry
+    keys: dict[str, Any] = {
+        "trusted": read_trusted_keys(settings.releases.trusted_keys),
+        "key": read_signing_key(settings.releases.signing_key),
+    }
     if hub.models is None:
-        return ModelRegistry(LocalRepository(directory))
+        return ModelRegistry(LocalRepository(directory), **keys)
     # Less patient than a commit of feedback: a start waits for this, and the timer asks again anyway.
     retries = Retries(RetryPolicy(attempts=4), f"The Hub repository {hub.models}")
     return ModelRegistry(
@@ -49,15 +73,42 @@ def model_registry(settings: Settings) -> ModelRegistry:
             endpoint=hub.endpoint,
             cache=directory / "hub",
             retries=retries,
-        )
+        ),
+        **keys,
     )
 
 
-def build_service(settings: Settings) -> FraudService:
-    """Return the service over the configured adapters. No I/O but reading or making the pseudonym key."""
+def release_desk(settings: Settings, *, wait: bool = True) -> ReleaseDesk:
+    """Return what promotes and rolls back; with `wait` it returns once the nodes were asked, else before."""
+    outbox = webhook_outbox(settings)
+    send = webhook_sender(settings, outbox).drain
+
+    def send_behind() -> None:
+        threading.Thread(target=send, name="tell-nodes", daemon=True).start()
+
+    return ReleaseDesk(
+        model_registry(settings),
+        settings.models.artifacts,
+        outbox,
+        send=send if wait else send_behind,
+        automatic=settings.releases.automatic,
+    )
+
+
+def server_options(server: ServerSettings) -> dict[str, Any]:
+    """Return where uvicorn listens and whom it believes about addresses: by its own default, this machine."""
+    return {"host": server.host, "port": server.port, "forwarded_allow_ips": list(server.trusted_proxies)}
+
+
+def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudService:
+    """Return the service over the configured adapters. No I/O but reading keys, making the pseudonym key."""
     feedback = settings.feedback
     store = FeedbackStore(
-        feedback.directory / "outbox", dataset_repository(settings), feedback.node, feedback.max_backlog
+        feedback.directory / "outbox",
+        dataset_repository(settings),
+        feedback.node,
+        feedback.max_backlog,
+        observer=observer,
     )
     champion = Champion(model_registry(settings), settings.models.artifacts)
     key = _pseudonym_key(feedback)
@@ -67,8 +118,64 @@ def build_service(settings: Settings) -> FraudService:
         node=feedback.node,
         pseudonym_key=key,
         limiter=FlagLimiter(feedback.reporter_limit, feedback.address_limit, key),
+        trace_seconds=settings.models.refresh_seconds,
+        lookups=LookupLimiter(feedback.lookup_limit, key),
+        predictor=_predictor(settings, champion),
+        observer=observer,
         audit=AuditSampler(AuditPolicy(share=feedback.audit_share), key),
+        monitoring=MonitoringHistory(settings.monitoring.directory, settings.models.artifacts / "monitoring"),
+        releases=release_desk(settings, wait=False),
+        shadow=_shadow(settings),
     )
+
+
+@cache
+def node_pool(settings: Settings) -> "NodePool | None":
+    """Return the prediction nodes that score for this process; None if it scores by itself."""
+    from fraud.serving.nodes_client import NodePool  # not at the top: a node has no use for an HTTP client
+
+    return NodePool(settings.nodes.urls) if settings.nodes.urls else None
+
+
+def _predictor(settings: Settings, champion: Champion) -> "ThroughNodes | None":
+    from fraud.serving.nodes_client import ThroughNodes
+
+    pool = node_pool(settings)
+    return None if pool is None else ThroughNodes(champion, pool)
+
+
+def _shadow(settings: Settings) -> Shadow | None:
+    if not settings.releases.shadow:
+        return None
+    feedback = settings.feedback
+    return Shadow(model_registry(settings), node=feedback.node, directory=feedback.directory)
+
+
+def webhook_outbox(settings: Settings) -> WebhookOutbox:
+    """Return the outbox of messages to the configured endpoints."""
+    webhooks = settings.webhooks
+    endpoints = parse_endpoints(webhooks.endpoints, webhooks.secrets)
+    return WebhookOutbox(webhooks.directory / "outbox.sqlite3", endpoints)
+
+
+def webhook_sender(settings: Settings, outbox: WebhookOutbox) -> WebhookSender:
+    """Return what sends the messages of an outbox."""
+    return WebhookSender(outbox, WebhookClient(parse_policy(settings.webhooks.allow_private)))
+
+
+def check_webhooks(settings: Settings) -> None:
+    """Raise SettingsError where the settings of webhooks cannot be used: better at the start than later."""
+    webhook_sender(settings, webhook_outbox(settings))
+
+
+def acknowledgement_board(settings: Settings) -> AcknowledgementBoard:
+    """Return the board of which node serves which version."""
+    return AcknowledgementBoard(settings.webhooks.directory / "board.sqlite3")
+
+
+def received_webhooks(settings: Settings) -> ReceivedStore:
+    """Return the memory of webhooks that this node received."""
+    return ReceivedStore(settings.webhooks.directory / "received.sqlite3")
 
 
 def _pseudonym_key(settings: FeedbackSettings) -> bytes:
@@ -136,8 +243,18 @@ class Heartbeat:
 
 
 def start_heartbeat(service: FraudService, settings: Settings) -> Heartbeat:
-    """Commit waiting flags and look for promotions, at the configured intervals."""
+    """Commit flags, look for promotions, send webhooks and sweep temporary files, each at its interval."""
+    outbox = webhook_outbox(settings)
+    sender = webhook_sender(settings, outbox)
+    scratch.sweep()
     heartbeat = Heartbeat()
+    heartbeat.every(scratch.SWEEP_S, "sweep-files", scratch.sweep)
     heartbeat.every(settings.feedback.commit_seconds, "commit-feedback", service.drain)
     heartbeat.every(settings.models.refresh_seconds, "refresh-model", service.refresh)
+    if (pool := node_pool(settings)) is not None:
+        heartbeat.every(NODE_CHECK_S, "check-nodes", pool.check)
+    for endpoint in outbox.endpoints:
+        # Each on its own beat: one that is dead keeps none of the others waiting.
+        beat = partial(sender.drain, endpoints=(endpoint.name,))
+        heartbeat.every(settings.webhooks.send_seconds, f"webhooks-{endpoint.name}", beat)
     return heartbeat

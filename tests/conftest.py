@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from fraud.data.profile import Profile, load_profile
 from fraud.data.sources import load_transactions, simulated_frame
 from fraud.models.bundle_writer import write_bundle
 from fraud.models.examples import choose_examples
 from fraud.models.train import train
+
+settings.register_profile("shared", deadline=None)  # a busy machine is no defect
+settings.load_profile("shared")
 
 
 def small_profile_text() -> str:
@@ -55,5 +59,12 @@ def small_bundle(small_profile: Profile, tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp("bundle") / "artifacts"
     transactions, source = load_transactions(small_profile, None)
     training = train(transactions, small_profile)
-    write_bundle(training, directory, version="1.0.0", data_source=source, examples=choose_examples(training))
+    write_bundle(
+        training,
+        directory,
+        version="1.0.0",
+        data_source=source,
+        examples=choose_examples(training),
+        parity_rows=5_000,
+    )
     return directory

@@ -1,18 +1,21 @@
 """Reading one column of a table: what its cells mean, or a sentence that names the first that means nothing.
 
 Every function takes the raw column and its name, and raises TableError with the column, the row (from 1,
-header not counted), the rule and what to do.
+header not counted), the rule and what to do. pandas is imported by the first that reads a table: what only
+scores single transactions never does.
 """
 
 from datetime import date
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fraud.errors import TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Moments = NDArray[np.datetime64]
@@ -49,6 +52,8 @@ def refuse(column: str, rule: str, bad: NDArray[np.bool_], raw: "pd.Series[Any]"
 
 def unreadable(raw: "pd.Series[Any]") -> NDArray[np.bool_]:
     """Return which cells are neither text, number, truth value nor date: lists, objects, bytes, durations."""
+    import pandas as pd
+
     if pd.api.types.is_timedelta64_dtype(raw):
         return raw.notna().to_numpy()
     if raw.dtype != object:
@@ -59,6 +64,8 @@ def unreadable(raw: "pd.Series[Any]") -> NDArray[np.bool_]:
 
 def _filled(raw: "pd.Series[Any]") -> NDArray[np.bool_]:
     """Return which cells hold something: a blank text is a missing value, as it is in a form."""
+    import pandas as pd
+
     present: NDArray[np.bool_] = raw.notna().to_numpy()
     if pd.api.types.is_numeric_dtype(raw):
         return present
@@ -67,6 +74,8 @@ def _filled(raw: "pd.Series[Any]") -> NDArray[np.bool_]:
 
 def factorized(raw: "pd.Series[Any]", name: str) -> tuple[NDArray[np.int64], list[Any]]:
     """Return codes (-1 where missing) and the distinct values that they stand for."""
+    import pandas as pd
+
     refuse(name, "is neither a text nor a number", unreadable(raw), raw)
     codes, distinct = pd.factorize(raw)
     return codes, list(distinct)
@@ -74,6 +83,8 @@ def factorized(raw: "pd.Series[Any]", name: str) -> tuple[NDArray[np.int64], lis
 
 def moments(raw: "pd.Series[Any]", name: str, years: tuple[int, int]) -> Moments:
     """Return datetime64[ms] in UTC, NaT where missing; naive times are taken as UTC."""
+    import pandas as pd
+
     rule = "is not a date and time such as 2026-01-31T08:30:00"
     if pd.api.types.is_datetime64_any_dtype(raw):
         parsed = pd.to_datetime(raw, utc=True)
@@ -101,6 +112,8 @@ def moments(raw: "pd.Series[Any]", name: str, years: tuple[int, int]) -> Moments
 
 def numbers(raw: "pd.Series[Any]", name: str) -> Floats:
     """Return finite numbers, NaN where missing."""
+    import pandas as pd
+
     rule = "is not a number"
     if pd.api.types.is_datetime64_any_dtype(raw) or pd.api.types.is_complex_dtype(raw):
         refuse(name, rule, raw.notna().to_numpy(), raw)

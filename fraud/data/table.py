@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from fraud.data.columns import (
@@ -33,6 +31,9 @@ from fraud.data.columns import (
 )
 from fraud.data.profile import DAY_MS, InputField, Profile
 from fraud.errors import TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -116,7 +117,7 @@ class Transactions:
         return self.time_ms
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """Return a CSV or Parquet file as it is, text columns of a CSV unparsed.
 
     Raises
@@ -125,6 +126,9 @@ def read_table(path: Path) -> pd.DataFrame:
         The file does not exist, is empty, or is neither; a CSV is not UTF-8, not separated by commas, has
         two columns of one name, or rows longer than its header.
     """
+    import pandas as pd
+    import pyarrow as pa
+
     if not path.is_file():
         raise TableError(f"{path}: there is no such file.", code="file_missing")
     try:
@@ -152,7 +156,9 @@ def read_table(path: Path) -> pd.DataFrame:
         ) from error
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
     first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     header = [str(name) for name in first.iloc[0]]
     separator = next((s for s in (";", "\t", "|") if len(header) == 1 and s in header[0]), None)
@@ -181,7 +187,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
             ) from error
 
 
-def transactions_from_frame(frame: pd.DataFrame, profile: Profile) -> Transactions:
+def transactions_from_frame(frame: "pd.DataFrame", profile: Profile) -> Transactions:
     """Return a validated table, ordered by time.
 
     Parameters
@@ -245,7 +251,7 @@ def _join_texts(columns: Sequence[Coded]) -> Coded:
     return Coded(np.concatenate(codes), tuple(position))
 
 
-def _check_columns(frame: pd.DataFrame, profile: Profile) -> None:
+def _check_columns(frame: "pd.DataFrame", profile: Profile) -> None:
     roles = profile.columns
     wanted = [roles.time] if roles.time else []
     wanted += [f.column for f in profile.fields if f.required] + [e.column for e in profile.entities]
@@ -292,7 +298,7 @@ def _epoch_ms(raw: "pd.Series[Any]", name: str, years: tuple[int, int]) -> Integ
     return result
 
 
-def _number_column(frame: pd.DataFrame, field: InputField) -> Floats:
+def _number_column(frame: "pd.DataFrame", field: InputField) -> Floats:
     if field.column not in frame.columns:
         return np.full(len(frame), np.nan)
     raw = frame[field.column]
@@ -312,7 +318,7 @@ def _number_column(frame: pd.DataFrame, field: InputField) -> Floats:
     return values
 
 
-def _text_column(frame: pd.DataFrame, name: str, profile: Profile) -> Coded:
+def _text_column(frame: "pd.DataFrame", name: str, profile: Profile) -> Coded:
     field = profile.by_column.get(name)
     if name not in frame.columns:
         return Coded(np.full(len(frame), -1, np.int32), ())
@@ -328,7 +334,7 @@ def _text_column(frame: pd.DataFrame, name: str, profile: Profile) -> Coded:
     return Coded(codes.astype(np.int32), values)
 
 
-def _ids(frame: pd.DataFrame, profile: Profile) -> NDArray[np.object_]:
+def _ids(frame: "pd.DataFrame", profile: Profile) -> NDArray[np.object_]:
     name = profile.columns.id
     if name is None or name not in frame.columns:
         return np.array([f"row-{i + 1}" for i in range(len(frame))], dtype=object)
@@ -341,7 +347,7 @@ def _ids(frame: pd.DataFrame, profile: Profile) -> NDArray[np.object_]:
     return np.array([text or f"row-{i + 1}" for i, text in enumerate(ids)], dtype=object)
 
 
-def _labels(frame: pd.DataFrame, profile: Profile) -> Floats:
+def _labels(frame: "pd.DataFrame", profile: Profile) -> Floats:
     roles = profile.columns
     if roles.label not in frame.columns:
         return np.full(len(frame), np.nan)
@@ -358,7 +364,7 @@ def _labels(frame: pd.DataFrame, profile: Profile) -> Floats:
     return values
 
 
-def _known_at(frame: pd.DataFrame, profile: Profile, labels: Floats, time_ms: Integers | None) -> Integers:
+def _known_at(frame: "pd.DataFrame", profile: Profile, labels: Floats, time_ms: Integers | None) -> Integers:
     """Return when each label became known: the reporting time of a fraud, else time + the label delay."""
     if time_ms is None:
         return np.where(np.isnan(labels), NEVER_MS, 0).astype(np.int64)
@@ -370,7 +376,7 @@ def _known_at(frame: pd.DataFrame, profile: Profile, labels: Floats, time_ms: In
     return np.where(np.isnan(labels), NEVER_MS, known).astype(np.int64)
 
 
-def _typology(frame: pd.DataFrame, profile: Profile) -> NDArray[np.object_] | None:
+def _typology(frame: "pd.DataFrame", profile: Profile) -> NDArray[np.object_] | None:
     name = profile.columns.typology
     if name is None or name not in frame.columns:
         return None

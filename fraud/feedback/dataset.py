@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from fraud.errors import FlagError, StorageError
-from fraud.feedback.checking import CheckedShard, check_shards, fingerprint
+from fraud.feedback.checking import CheckedBlock, check_blocks, fingerprint
 from fraud.feedback.events import Event, Row
 from fraud.feedback.parquet import EventWriter, pulled_card
 from fraud.feedback.parsing import parse_line, parse_row
@@ -64,6 +65,15 @@ def read_events(repository: VersionedRepository, revision: str) -> tuple[list[Ev
 def scan_rows(repository: VersionedRepository, revision: str) -> Iterator[tuple[Row, Event] | Quarantined]:
     """Yield what `read_events` returns, one at a time, each event with its row."""
     return _scan(repository.snapshot(revision))
+
+
+def scan_tables(repository: VersionedRepository, revision: str) -> Iterator[Any]:
+    """Yield the events of `read_events`, in its order, as Arrow tables: the fast way to read all of them.
+
+    Each `pyarrow.Table` has at most a few thousand rows and every column of the schema, in its order
+    (`fraud.feedback.parquet.arrow_schema`); none is empty. Bad lines are passed over: `pull` tells of them.
+    """
+    return (table for table, _ in _scan_tables(repository.snapshot(revision)) if table.num_rows)
 
 
 def pull(repository: VersionedRepository, revision: str, out_dir: Path) -> PullReport:
@@ -139,35 +149,42 @@ def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
                     yield Quarantined(shard, number, _CONFLICT)
 
 
+def _scan_tables(snapshot: Path) -> Iterator[tuple[Any, list[Quarantined]]]:
+    """Yield the events of some lines, and what is bad among these, until every line was told of."""
+    doomed = doomed_lines(snapshot, withdrawn_flags(snapshot))
+    with Seen() as seen:
+        for checked in check_blocks(snapshot, doomed):
+            new, refused = _first_seen(checked, seen)
+            table = checked.table if all(new) else checked.table.filter(new)
+            yield table, [Quarantined(*checked.places[index], reason) for index, reason in refused]
+
+
 def _write(snapshot: Path, sha: str, out_dir: Path) -> PullReport:
     target, bad_target = out_dir / "events.parquet", out_dir / "quarantine.jsonl"
     n_events = n_quarantined = 0
     partial, bad_partial = target.with_suffix(".partial"), bad_target.with_suffix(".partial")
-    doomed = doomed_lines(snapshot, withdrawn_flags(snapshot))
-    with EventWriter(partial) as writer, bad_partial.open("w", encoding="utf-8") as bad, Seen() as seen:
-        for checked in check_shards(shards(snapshot), doomed):
-            new, refused = _first_seen(checked, seen)
-            writer.write_table(checked.table if all(new) else checked.table.filter(new))
-            n_events += sum(new)
+    with EventWriter(partial) as writer, bad_partial.open("w", encoding="utf-8") as bad:
+        for table, refused in _scan_tables(snapshot):
+            writer.write_table(table)
+            n_events += table.num_rows
             n_quarantined += len(refused)
-            shard = checked.path.relative_to(snapshot).as_posix()
-            bad.writelines(json.dumps(asdict(Quarantined(shard, *item))) + "\n" for item in refused)
+            bad.writelines(json.dumps(asdict(item)) + "\n" for item in refused)
     os.replace(partial, target)
     os.replace(bad_partial, bad_target)
     _replace(out_dir / "README.md", pulled_card())
     return PullReport(sha, n_events, n_quarantined)
 
 
-def _first_seen(checked: CheckedShard, seen: Seen) -> tuple[list[bool], list[tuple[int, str]]]:
+def _first_seen(checked: CheckedBlock, seen: Seen) -> tuple[list[bool], list[tuple[int, str]]]:
     """Return which events are new, and the bad lines, with those that use an id for other content."""
-    new: list[bool] = []
-    refused = list(checked.bad)
-    for event_id, content, line in zip(checked.event_ids, checked.fingerprints, checked.lines, strict=True):
-        known = seen.earlier(event_id, content)
-        new.append(known is None)
-        if known is not None and known != content:
-            refused.append((line, _CONFLICT))
-    return new, sorted(refused)
+    event_ids = checked.table["event_id"].to_pylist()
+    earlier = seen.earlier_of_each(event_ids, checked.fingerprints)
+    conflicts = [
+        (row, _CONFLICT)
+        for row, known, content in zip(checked.rows, earlier, checked.fingerprints, strict=True)
+        if known is not None and known != content
+    ]
+    return [known is None for known in earlier], sorted(checked.bad + conflicts)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -21,6 +21,9 @@ SCHEMA_VERSION: Final = 2
 MAX_COMMENT_LENGTH: Final = 2_000
 MAX_INPUT_LENGTH: Final = 200_000
 
+KEPT: Final = "keep-"
+"""How the consent version of a prediction begins that is kept for itself, and not beside somebody's flag."""
+
 Row = dict[str, object]
 
 _PER_MODEL = (
@@ -58,13 +61,17 @@ COLUMNS: Final[Mapping[str, str]] = {
 }
 """The columns of the newest schema version in their order, each with its Arrow type."""
 
+_COMMON: Final = (
+    "schema_version", "prediction_id", "node", "profile", "content_digest", "consent_version",
+)  # fmt: skip
+
 ADDED: Final[Mapping[str, int]] = {"audit_asked": 2, "finding": 2}
 """The columns that version 1 did not have, each with the version that brought it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionEvent:
-    """What was shown: the prediction that somebody flagged, with the consent under which it is kept.
+    """What was shown, with the consent under which it is kept: to a flag on it, or for itself (`KEPT`).
 
     `audit_asked` says whether the person was asked about it by lot, and `audit_probability` with what chance;
     both are None where no lot was drawn.
@@ -158,20 +165,52 @@ def submission(
         raise FlagError(
             "The flag is about another prediction.", code="wrong_prediction", field="prediction_id"
         )
+    shown = prediction_row(
+        prediction,
+        node=node,
+        consent_version=flag.consent_version,
+        audit_asked=audit_asked,
+        audit_probability=audit_probability,
+    )
+    said = {
+        **{column: shown[column] for column in _COMMON},
+        "event": "flag",
+        "event_id": flag.flag_id,
+        "recorded_ms": milliseconds(flag.flagged_at),
+        "verdict": flag.verdict.value,
+        "label": flag.label.value,
+        "comment": clean_comment(flag.comment),
+        "reporter": flag.reporter,
+    }
+    return shown, _every_column(said)
+
+
+def prediction_row(
+    prediction: Prediction,
+    *,
+    node: str,
+    consent_version: str,
+    audit_asked: bool | None = None,
+    audit_probability: float | None = None,
+) -> Row:
+    """Return the row of one prediction; equal but for node and consent wherever it is stored again.
+
+    Raises
+    ------
+    FlagError
+        A model's score is missing, or the transaction holds a value that JSON has no form for.
+    """
     if missing := [model for model in MODELS if model not in prediction.scores]:
         raise FlagError(f"The prediction has no score of {missing[0]}.", code="no_score", field="scores")
     transaction_json = canonical_json(prediction.transaction, "transaction")
     history_json = None if prediction.history is None else canonical_json(prediction.history, "history")
-    common = {
+    shown: Row = {
         "schema_version": SCHEMA_VERSION,
         "prediction_id": prediction.prediction_id,
         "node": node,
         "profile": prediction.profile,
         "content_digest": content_digest(prediction.profile, transaction_json, history_json),
-        "consent_version": flag.consent_version,
-    }
-    shown = {
-        **common,
+        "consent_version": consent_version,
         "event": "prediction",
         "event_id": prediction.prediction_id,
         "recorded_ms": milliseconds(prediction.predicted_at),
@@ -185,17 +224,12 @@ def submission(
         "audit_asked": audit_asked,
         "audit_probability": audit_probability,
     }
-    said = {
-        **common,
-        "event": "flag",
-        "event_id": flag.flag_id,
-        "recorded_ms": milliseconds(flag.flagged_at),
-        "verdict": flag.verdict.value,
-        "label": flag.label.value,
-        "comment": clean_comment(flag.comment),
-        "reporter": flag.reporter,
-    }
-    return _every_column(shown), _every_column(said)
+    return _every_column(shown)
+
+
+def is_kept(row: Mapping[str, object]) -> bool:
+    """Return whether a row is a prediction that is kept for itself, by a consent and a receipt of its own."""
+    return row.get("event") == "prediction" and str(row.get("consent_version")).startswith(KEPT)
 
 
 def review_row(review: Review, *, node: str) -> Row:
@@ -216,7 +250,7 @@ def review_row(review: Review, *, node: str) -> Row:
 
 
 def withdrawal_row(withdrawal: Withdrawal, *, node: str) -> Row:
-    """Return the tombstone of a withdrawn flag: which, when and where, and nothing else."""
+    """Return the tombstone of a withdrawn flag or kept prediction: which, when and where, nothing else."""
     return _every_column(
         {
             "schema_version": SCHEMA_VERSION,

@@ -1,17 +1,12 @@
-"""Flags become training labels: one vote per reporter and content, strict majority, capped weight. Pure."""
+"""Labels that flags have become, and a cap on what one reporter can weigh in training. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from fraud.errors import SettingsError
-from fraud.feedback.events import Event, FlagEvent, PredictionEvent, WithdrawalEvent
 from fraud.records import Label, Prediction
-
-MAX_WEIGHT: Final = 2.0
-WEIGHT_PER_EXTRA_VOTE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +51,6 @@ class Resolution:
     dropped: tuple[DroppedLabel, ...]
 
 
-def resolve_labels(events: Iterable[Event], *, as_of: datetime) -> Resolution:
-    """Return the labels that were known at `as_of`; later events have no influence, but for withdrawals.
-
-    A withdrawn flag is used for nothing, even as of a time before it was withdrawn.
-    One vote per reporter and content: the latest counts. A flag counts only beside its own prediction, and
-    only for that content. A strict majority of reporters decides, and a tie is dropped. The weight is
-    ``min(2, 1 + 0.5 * (margin - 1))``, where the margin is the votes for the label less the votes against:
-    one undisputed vote weighs 1, three weigh 2, and two against one weigh 1 again.
-    """
-    predictions: dict[str, PredictionEvent] = {}
-    flags: dict[str, list[FlagEvent]] = defaultdict(list)
-    known = list(events)
-    withdrawn = {event.withdrawal.flag_id for event in known if isinstance(event, WithdrawalEvent)}
-    for event in known:
-        if event.recorded_at > as_of or event.event_id in withdrawn:
-            continue
-        if isinstance(event, PredictionEvent):
-            predictions[event.event_id] = event
-        elif isinstance(event, FlagEvent):
-            flags[event.content_digest].append(event)
-    labels: list[ResolvedLabel] = []
-    dropped: list[DroppedLabel] = []
-    for digest in sorted(flags):
-        outcome = _resolve_one(digest, flags[digest], predictions)
-        if isinstance(outcome, ResolvedLabel):
-            labels.append(outcome)
-        else:
-            dropped.append(outcome)
-    return Resolution(tuple(labels), tuple(dropped))
-
-
 def cap_weights(
     labels: Sequence[ResolvedLabel], *, max_share_per_reporter: float = 0.2
 ) -> tuple[ResolvedLabel, ...]:
@@ -116,40 +80,6 @@ def cap_weights(
         replace(label, weight=label.weight * sum(factor[r] for r in label.reporters) / len(label.reporters))
         for label in labels
     )
-
-
-def _resolve_one(
-    digest: str, flags: Sequence[FlagEvent], predictions: Mapping[str, PredictionEvent]
-) -> ResolvedLabel | DroppedLabel:
-    # A flag that names the prediction of another content would let one content vote for another.
-    backed = [event for event in flags if _shown(event, predictions) is not None]
-    if not backed:
-        return DroppedLabel(digest, "no prediction", len({event.flag.reporter for event in flags}))
-    votes: dict[str, FlagEvent] = {}
-    for event in sorted(backed, key=lambda item: (item.recorded_at, item.event_id)):
-        votes[event.flag.reporter] = event
-    prediction_ids = tuple(sorted({event.flag.prediction_id for event in backed}))
-    shown = [predictions[name] for name in prediction_ids]
-    sides = {label: [vote for vote in votes.values() if vote.flag.label is label] for label in Label}
-    label = max(Label, key=lambda side: len(sides[side]))
-    margin = 2 * len(sides[label]) - len(votes)
-    if margin <= 0:
-        return DroppedLabel(digest, "tied", len(votes))
-    return ResolvedLabel(
-        content_digest=digest,
-        prediction=min(shown, key=lambda item: (item.recorded_at, item.event_id)).prediction,
-        label=label,
-        weight=min(MAX_WEIGHT, 1.0 + WEIGHT_PER_EXTRA_VOTE * (margin - 1)),
-        n_votes=len(votes),
-        known_at=max(vote.recorded_at for vote in sides[label]),
-        prediction_ids=prediction_ids,
-        reporters=tuple(sorted(vote.flag.reporter for vote in sides[label])),
-    )
-
-
-def _shown(event: FlagEvent, predictions: Mapping[str, PredictionEvent]) -> PredictionEvent | None:
-    shown = predictions.get(event.flag.prediction_id)
-    return shown if shown is not None and shown.content_digest == event.content_digest else None
 
 
 def _level(descending: Sequence[float], share: float) -> float:

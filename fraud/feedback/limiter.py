@@ -73,6 +73,31 @@ class FlagLimiter:
         return str(int.from_bytes(digest.digest()[:8], "big") % _BUCKETS)
 
 
+class LookupLimiter:
+    """Refuses look-ups that read the whole dataset once an address has asked for too many.
+
+    Parameters
+    ----------
+    address : limits such as "10/minute; 200/day"; "" for none
+    key : secret that places addresses in buckets
+    """
+
+    def __init__(self, address: str, key: bytes) -> None:
+        self._limiter = FlagLimiter("", address, key)
+
+    def take(self, address: str) -> None:
+        """Count one look-up; RateLimited if it is one too many."""
+        try:
+            self._limiter.take("", address)
+        except RateLimited as error:
+            raise RateLimited(
+                "Too many receipts that this server did not give were asked for from here; wait "
+                f"{error.seconds} seconds and try again.",
+                code="lookups_limited",
+                params=error.params,
+            ) from error
+
+
 def _parsed(name: str, text: str) -> list[RateLimitItem]:
     if not text:
         return []

@@ -5,21 +5,20 @@ One SQLite file, because it already solves torn writes, several processes and lo
 transaction -> *committed* with the revision of the batch, when its payload is dropped and its receipt stays.
 """
 
-import contextlib
 import hashlib
-import os
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fraud.durable import exclusive, sync_directory
-from fraud.errors import FlagError, NotFound, OutboxFull, StorageError
+from fraud.errors import FlagError, NotFound, OutboxFull
+from fraud.feedback import request_keys
+from fraud.feedback.request_keys import RequestKey
 from fraud.ids import new_id
 from fraud.records import Receipt
+from fraud.sqlite_file import SqliteFile
 
 _FORMAT = 1
 _SCHEMA = """
@@ -42,6 +41,20 @@ CREATE INDEX uncommitted ON submissions (seq, batch_id, damaged) WHERE payload I
 CREATE INDEX by_batch ON submissions (batch_id, seq) WHERE payload IS NOT NULL;
 CREATE INDEX open_batches ON batches (batch_id) WHERE revision IS NULL;
 """
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogState:
+    """How many submissions wait to be committed, at how many no more are taken, and since when they wait."""
+
+    waiting: int
+    limit: int
+    oldest_at: datetime | None
+
+    @property
+    def full(self) -> bool:
+        """Whether the next submission is refused."""
+        return self.waiting >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +82,38 @@ class Outbox:
     """
 
     def __init__(self, path: Path, max_backlog: int, lock_timeout_s: float = 15.0) -> None:
-        self._path = path.absolute()
-        self._marker = path.absolute().with_suffix(".made")
+        self._file = SqliteFile(
+            path,
+            _SCHEMA,
+            _FORMAT,
+            additions={request_keys.LAST_OBJECT: request_keys.SCHEMA},
+            name="outbox",
+            holds="submissions",
+            lock_timeout_s=lock_timeout_s,
+        )
         self._max_backlog = max_backlog
-        self._lock_timeout_s = lock_timeout_s
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._pid = 0
-        self._inode = 0
 
-    def append(self, receipt_id: str, lines: bytes, n_rows: int) -> Receipt:
+    def append(
+        self, receipt_id: str, lines: bytes, n_rows: int, request_key: RequestKey | None = None
+    ) -> Receipt:
         """Return only once the submission survives a crash; again with equal lines gives the same receipt.
+
+        With a request key that has been answered, return that answer and save nothing.
 
         Raises
         ------
         OutboxFull
             The backlog has reached its limit.
         FlagError
-            The receipt exists with other content.
+            The receipt exists with other content, or the key was used for another request.
         StorageError
             The disk is full, read-only, locked or damaged; nothing was acknowledged.
         """
         checksum = _checksum(receipt_id, lines)
-        with self._transaction() as database:
+        with self._file.transaction() as database:
+            answered = request_key and request_keys.find(database, request_key, _now_ms())
+            if answered:
+                return _receipt(database, answered)
             known = database.execute(
                 "SELECT checksum FROM submissions WHERE receipt_id = ?", (receipt_id,)
             ).fetchone()
@@ -108,15 +130,39 @@ class Outbox:
                     code="already_saved",
                     field="event_id",
                 )
+            if request_key is not None:
+                request_keys.remember(database, request_key, receipt_id, _now_ms())
             receipt = _receipt(database, receipt_id)
         return receipt
+
+    def answered(self, request_key: RequestKey) -> Receipt | None:
+        """Return what a request was answered with, None for a new one; FlagError if its key was another's."""
+        with self._file.reading() as database:
+            receipt_id = request_keys.find(database, request_key, _now_ms())
+            return None if receipt_id is None else _receipt(database, receipt_id)
+
+    def append_all(self, submissions: Sequence[tuple[str, bytes, int]]) -> int:
+        """Save (receipt id, lines, rows) in one transaction, up to half of the limit; return the new ones.
+
+        A receipt that was given before is left as it is.
+        """
+        saved_ms = _now_ms()
+        rows = [(name, saved_ms, n, _checksum(name, lines), lines) for name, lines, n in submissions]
+        with self._file.transaction() as database:
+            if _backlog(database) + len(rows) > self._max_backlog // 2:
+                raise self._full()
+            return database.executemany(
+                "INSERT INTO submissions (receipt_id, saved_ms, n_rows, checksum, payload)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (receipt_id) DO NOTHING",
+                rows,
+            ).rowcount
 
     def withdraw(self, receipt_id: str, tombstone_id: str, lines: bytes) -> Receipt:
         """Save a tombstone and let go of the content that it is about; return the tombstone's receipt.
 
         Again gives the same receipt. A full backlog is no reason to refuse: what is taken back makes room.
         """
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "INSERT INTO submissions (receipt_id, saved_ms, n_rows, checksum, payload)"
                 " VALUES (?, ?, 1, ?, ?) ON CONFLICT (receipt_id) DO NOTHING",
@@ -132,7 +178,7 @@ class Outbox:
 
     def knows(self, receipt_id: str) -> bool:
         """Return whether a receipt was given here."""
-        with self._reading() as database:
+        with self._file.reading() as database:
             query = "SELECT 1 FROM submissions WHERE receipt_id = ?"
             return database.execute(query, (receipt_id,)).fetchone() is not None
 
@@ -140,7 +186,7 @@ class Outbox:
         """Yield every receipt as it stands now, in the order in which they were given."""
         seq = 0
         while True:
-            with self._reading() as database:
+            with self._file.reading() as database:
                 rows = database.execute(
                     "SELECT seq, receipt_id, saved_ms, revision FROM submissions LEFT JOIN batches"
                     " USING (batch_id) WHERE seq > ? ORDER BY seq LIMIT 1000",
@@ -155,7 +201,7 @@ class Outbox:
         """Yield the lines of each submission that is not committed yet, oldest first."""
         seq = 0
         while True:
-            with self._reading() as database:
+            with self._file.reading() as database:
                 row = database.execute(
                     "SELECT seq, payload FROM submissions WHERE seq > ? AND payload IS NOT NULL"
                     " AND NOT damaged ORDER BY seq LIMIT 1",
@@ -170,17 +216,27 @@ class Outbox:
         """Return a receipt as it stands now; NotFound if it was never given."""
         if not receipt_id.isprintable():
             raise _unknown(repr(receipt_id))
-        with self._reading() as database:
+        with self._file.reading() as database:
             return _receipt(database, receipt_id)
 
     def backlog(self) -> int:
         """Return how many submissions are not committed yet."""
-        with self._reading() as database:
+        with self._file.reading() as database:
             return _backlog(database)
+
+    def state(self) -> BacklogState:
+        """Return how much waits, for how long, and how much may."""
+        with self._file.reading() as database:
+            oldest = database.execute(
+                "SELECT saved_ms FROM submissions WHERE payload IS NOT NULL ORDER BY seq LIMIT 1"
+            ).fetchone()
+            return BacklogState(
+                _backlog(database), self._max_backlog, None if oldest is None else _moment(oldest[0])
+            )
 
     def damaged(self) -> tuple[str, ...]:
         """Return the receipts of submissions whose bytes no longer match their checksum."""
-        with self._reading() as database:
+        with self._file.reading() as database:
             rows = database.execute(
                 "SELECT receipt_id FROM submissions WHERE damaged AND payload IS NOT NULL ORDER BY seq"
             )
@@ -188,7 +244,8 @@ class Outbox:
 
     def seal(self, max_submissions: int, max_bytes: int) -> str | None:
         """Put the oldest pending submissions into a new batch; return its id, or None if there are none."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
+            request_keys.drop_old(database, _now_ms())
             chosen: list[int] = []
             size = 0
             for seq, length in database.execute(
@@ -211,7 +268,7 @@ class Outbox:
 
     def open_batches(self) -> tuple[str, ...]:
         """Return the sealed batches that are not committed, oldest first."""
-        with self._reading() as database:
+        with self._file.reading() as database:
             # By the order of their submissions: ids made within one millisecond do not sort.
             rows = database.execute(
                 "SELECT batch_id FROM batches b WHERE revision IS NULL ORDER BY"
@@ -221,7 +278,7 @@ class Outbox:
 
     def batch(self, batch_id: str) -> Batch:
         """Return a sealed batch. A submission whose checksum fails is set aside, kept, and left out."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             sealed_at = _sealed_at(database, batch_id)
             good: list[bytes] = []
             n_rows = 0
@@ -241,7 +298,7 @@ class Outbox:
 
     def sealed_at(self, batch_id: str) -> datetime:
         """Return when a batch was sealed; NotFound if it was not."""
-        with self._reading() as database:
+        with self._file.reading() as database:
             return _sealed_at(database, batch_id)
 
     def committed(self, batch_id: str, revision: str | None) -> int:
@@ -250,7 +307,7 @@ class Outbox:
         Their payloads are dropped and their receipts stay. None closes a batch that turned out empty, because
         all of it was set aside.
         """
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             if revision is None:
                 database.execute("DELETE FROM batches WHERE batch_id = ?", (batch_id,))
                 return 0
@@ -262,127 +319,22 @@ class Outbox:
 
     def check(self) -> None:
         """Open the file and verify its structure; StorageError if it is damaged or cannot be used."""
-        with self._reading() as database:
-            problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if problem != "ok":
-                raise self._error(sqlite3.DatabaseError(problem))
+        self._file.check()
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
-        with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
-            self._connection = None
+        self._file.close()
 
     def _require_room(self, database: sqlite3.Connection) -> None:
         if _backlog(database) >= self._max_backlog:
-            raise OutboxFull(
-                f"{self._max_backlog:,} submissions wait to be committed; no more are taken until then.",
-                code="outbox_full",
-                params={"limit": self._max_backlog},
-            )
+            raise self._full()
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._open()
-            except (sqlite3.Error, OSError) as error:
-                raise self._error(error) from error
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as database:
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                # COMMIT may have rolled back by itself, as it does when the disk is full.
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                raise
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._pid != os.getpid():
-            # SQLite forbids using, and even closing, a connection that came through a fork.
-            _ABANDONED.append(self._connection)
-            self._connection = None
-        if self._connection is None:
-            self._connection = self._connect()
-            self._pid, self._inode = os.getpid(), self._path.stat().st_ino
-        elif not self._path.exists() or self._path.stat().st_ino != self._inode:
-            # What is written to a deleted file is lost when it is closed.
-            raise StorageError(
-                f"{self._path} was removed while in use; restart to continue.", code="outbox_gone"
-            )
-        return self._connection
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._marker.exists() and not (self._path.exists() and self._path.stat().st_size):
-            raise StorageError(
-                f"{self._path} held submissions and is gone or empty; put it back from a copy, or remove"
-                f" {self._marker.name} to start anew without them.",
-                code="outbox_gone",
-            )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(
-            self._path, timeout=self._lock_timeout_s, isolation_level=None, check_same_thread=False
+    def _full(self) -> OutboxFull:
+        return OutboxFull(
+            f"{self._max_backlog:,} submissions may wait to be committed, and too many do; try again later.",
+            code="outbox_full",
+            params={"limit": self._max_backlog},
         )
-        try:
-            for setting in (
-                "synchronous = FULL",
-                "fullfsync = ON",
-                "secure_delete = ON",
-                "foreign_keys = ON",
-            ):
-                database.execute(f"PRAGMA {setting}")
-            if not self._marker.exists():
-                # SQLite does not wait for its own lock while it switches to WAL.
-                with exclusive(self._path.with_suffix(".mutex"), self._lock_timeout_s):
-                    self._create(database)
-            if _version(database) != _FORMAT:
-                raise StorageError(
-                    f"{self._path} has format {_version(database)}; this version reads {_FORMAT}.",
-                    code="outbox_format",
-                )
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _create(self, database: sqlite3.Connection) -> None:
-        database.execute("PRAGMA journal_mode = WAL")
-        if _version(database) == 0:
-            database.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {_FORMAT};COMMIT;")
-        # From here on a missing or empty file is a loss, and not a first start.
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._marker.touch()
-        sync_directory(self._path.parent)
-
-    def _error(self, error: Exception) -> StorageError:
-        return StorageError(f"Nothing was saved: {_reason(error, self._path)}.", code="outbox_failed")
-
-
-_ABANDONED: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept so that they are never closed here."""
-
-
-def _reason(error: Exception, path: Path) -> str:
-    name = str(getattr(error, "sqlite_errorname", ""))
-    if name.startswith("SQLITE_FULL"):
-        return f"the disk of {path} is full"
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"another process has locked {path} for too long"
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return f"{path} cannot be written; check its folder and permissions"
-    if isinstance(error, OSError) or name.startswith("SQLITE_IOERR"):
-        return f"{path} cannot be used ({error})"
-    return f"{path} is damaged ({error}); move it aside together with its -wal file, and keep both"
-
-
-def _version(database: sqlite3.Connection) -> int:
-    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _backlog(database: sqlite3.Connection) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from fraud.errors import FlagError
 from fraud.feedback.canonical import canonical_json, content_digest
@@ -38,8 +38,11 @@ from fraud.records import (
     Withdrawal,
 )
 
+LAST_MS: Final = 4_102_444_800_000
+"""The year 2100: a later time is seconds or microseconds taken for milliseconds."""
+MAX_INTEGER: Final = 2**53
+"""A larger integer has no exact double, and Arrow refuses the whole table for it."""
 _MAX_TEXT_LENGTH = 300
-_LAST_MS = 4_102_444_800_000  # the year 2100: a later time is seconds or microseconds taken for milliseconds
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHOWN = (
     "transaction_json",
@@ -51,6 +54,14 @@ _SHOWN = (
     *(column for column in COLUMNS if column.startswith(MODELS)),
 )
 _OF_A_SUBMISSION = ("prediction_id", "profile", "content_digest", "verdict", "label", "consent_version")
+NULL_IN: Final[Mapping[str, tuple[str, ...]]] = {
+    "prediction": ("about_event_id", "verdict", "label", "finding", "comment", "reporter"),
+    "flag": ("about_event_id", "finding", *_SHOWN),
+    "review": (*_OF_A_SUBMISSION, *_SHOWN),
+    # Whatever else it held could be what was to be forgotten.
+    "withdrawal": (*_OF_A_SUBMISSION, *_SHOWN, "finding", "comment", "reporter"),
+}
+"""The columns that are null in every row of a kind."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -102,8 +113,18 @@ def parse_row(row: Mapping[str, object]) -> Event:
     _refuse("event", f"is none that schema version {version} has")
 
 
+def is_text(value: str) -> bool:
+    """Return whether a value may stand in a column of short texts."""
+    return 0 < len(value) <= _MAX_TEXT_LENGTH and value.isprintable()
+
+
+def is_digest(value: str) -> bool:
+    """Return whether a text has the form of a content digest."""
+    return _DIGEST.fullmatch(value) is not None
+
+
 def _prediction_event(row: Mapping[str, object]) -> PredictionEvent:
-    _require_null(row, "about_event_id", "verdict", "label", "finding", "comment", "reporter")
+    _require_null(row, *NULL_IN["prediction"])
     transaction, history = _inputs(row)
     event_id = _text(row, "event_id")
     if event_id != _text(row, "prediction_id"):
@@ -128,7 +149,7 @@ def _prediction_event(row: Mapping[str, object]) -> PredictionEvent:
 
 
 def _flag_event(row: Mapping[str, object]) -> FlagEvent:
-    _require_null(row, "about_event_id", "finding", *_SHOWN)
+    _require_null(row, *NULL_IN["flag"])
     flag = Flag(
         flag_id=_text(row, "event_id"),
         flagged_at=_moment(row),
@@ -143,7 +164,7 @@ def _flag_event(row: Mapping[str, object]) -> FlagEvent:
 
 
 def _review_event(row: Mapping[str, object]) -> ReviewEvent:
-    _require_null(row, *_OF_A_SUBMISSION, *_SHOWN)
+    _require_null(row, *NULL_IN["review"])
     review = Review(
         review_id=_text(row, "event_id"),
         reviewed_at=_moment(row),
@@ -156,8 +177,7 @@ def _review_event(row: Mapping[str, object]) -> ReviewEvent:
 
 
 def _withdrawal_event(row: Mapping[str, object]) -> WithdrawalEvent:
-    # Whatever else it held could be what was to be forgotten.
-    _require_null(row, *_OF_A_SUBMISSION, *_SHOWN, "finding", "comment", "reporter")
+    _require_null(row, *NULL_IN["withdrawal"])
     withdrawal = Withdrawal(_text(row, "event_id"), _moment(row), _text(row, "about_event_id"))
     return WithdrawalEvent(withdrawal.withdrawal_id, _text(row, "node"), withdrawal)
 
@@ -225,7 +245,7 @@ def _json(row: Mapping[str, object], field: str) -> object:
 
 def _text(row: Mapping[str, object], field: str) -> str:
     value = row.get(field)
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT_LENGTH or not value.isprintable():
+    if not isinstance(value, str) or not is_text(value):
         _refuse(field, f"must be 1 to {_MAX_TEXT_LENGTH} printable characters")
     return value
 
@@ -237,7 +257,7 @@ def _optional(row: Mapping[str, object], field: str) -> str | None:
 
 def _digest(row: Mapping[str, object]) -> str:
     digest = _text(row, "content_digest")
-    if not _DIGEST.fullmatch(digest):
+    if not is_digest(digest):
         _refuse("content_digest", "must be 64 hexadecimal digits")
     return digest
 
@@ -246,8 +266,7 @@ def _number(row: Mapping[str, object], field: str, most: float) -> float:
     value = row.get(field)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
         _refuse(field, "must be a number from 0" + ("" if math.isinf(most) else f" to {most:g}"))
-    # A larger integer has no exact double, and Arrow refuses the whole table for it.
-    if isinstance(value, int) and value > 2**53:
+    if isinstance(value, int) and value > MAX_INTEGER:
         _refuse(field, "must be at most 2**53 if it is an integer")
     if math.isinf(value):
         _refuse(field, "must be finite")
@@ -256,7 +275,7 @@ def _number(row: Mapping[str, object], field: str, most: float) -> float:
 
 def _moment(row: Mapping[str, object]) -> datetime:
     value = row.get("recorded_ms")
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _LAST_MS:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < LAST_MS:
         _refuse("recorded_ms", "must be epoch milliseconds before the year 2100")
     return datetime.fromtimestamp(value // 1_000, UTC).replace(microsecond=value % 1_000 * 1_000)
 

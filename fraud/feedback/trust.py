@@ -211,10 +211,12 @@ def _contents(events: Iterable[Event], as_of: datetime) -> tuple[list[_Content],
     flags: dict[str, list[FlagEvent]] = defaultdict(list)
     findings: dict[str, ReviewEvent] = {}
     for event in sorted(known, key=lambda item: (item.recorded_at, item.event_id)):
-        if event.recorded_at > as_of or event.event_id in withdrawn:
+        if event.recorded_at > as_of:
             continue
-        if isinstance(event, PredictionEvent):
+        if isinstance(event, PredictionEvent):  # a withdrawn one is here only as the copy beside a flag
             predictions[event.event_id] = event
+        elif event.event_id in withdrawn:
+            continue
         elif isinstance(event, FlagEvent):
             flags[event.content_digest].append(event)
         elif isinstance(event, ReviewEvent):

@@ -2,7 +2,8 @@
 
 What goes is the submission that a withdrawal names: the flag, the prediction kept with it, and the reviews of
 the flag, whose notes may repeat it. What somebody else said of the same prediction was kept with their own
-consent and stays, and with it their copy of what was shown.
+consent and stays, and with it their copy of what was shown. A prediction that is kept for itself has a
+consent and a receipt of its own: withdrawing it leaves the flags on it, and withdrawing a flag leaves it.
 """
 
 import re
@@ -11,13 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fraud.errors import FlagError
-from fraud.feedback.events import Row, WithdrawalEvent
+from fraud.feedback.events import Row, WithdrawalEvent, is_kept
 from fraud.feedback.parquet import parquet_bytes, parquet_of
 from fraud.feedback.parsing import parse_line, parse_row
-from fraud.feedback.shards import ids_in, json_line, numbered_lines, prediction_in, shards, split_lines
+from fraud.feedback.shards import (
+    holds,
+    ids_in,
+    json_line,
+    may_be_about,
+    may_show,
+    numbered_lines,
+    prediction_in,
+    shards,
+    split_lines,
+)
 from fraud.repositories.port import Add
 
+_WITHDRAWAL = b'"withdrawal"'
 _FLAG_ID = re.compile(r"f_[0-9A-HJKMNP-TV-Z]{26}")
+_WITHDRAWABLE = re.compile(r"[fp]_[0-9A-HJKMNP-TV-Z]{26}")
 
 
 @dataclass(slots=True)
@@ -29,19 +42,24 @@ class Doomed:
 
 
 def is_flag_id(text: str) -> bool:
-    """Return whether `text` has the form of a flag's receipt; only those can be withdrawn."""
+    """Return whether `text` has the form of a flag's receipt."""
     return _FLAG_ID.fullmatch(text) is not None
 
 
-def withdrawal_id(flag_id: str) -> str:
-    """Return the id of a flag's tombstone: one for each flag, so that a repeated withdrawal is the same."""
-    return "w_" + flag_id.partition("_")[2]
+def is_withdrawable(text: str) -> bool:
+    """Return whether `text` has the form of a flag's or a kept prediction's receipt."""
+    return _WITHDRAWABLE.fullmatch(text) is not None
+
+
+def withdrawal_id(receipt_id: str) -> str:
+    """Return the id of the tombstone: one for each receipt, so that a repeated withdrawal is the same."""
+    return "w_" + receipt_id.partition("_")[2]
 
 
 def tombstones(lines: bytes) -> dict[str, bytes]:
     """Return the withdrawn flag of each withdrawal among JSONL lines, with its line."""
     found: dict[str, bytes] = {}
-    if b'"withdrawal"' in lines:
+    if _WITHDRAWAL in lines:
         for line in split_lines(lines):
             flag_id = _withdrawn_by(line)
             if flag_id is not None:
@@ -54,6 +72,7 @@ def tombstones_at(snapshot: Path) -> dict[str, bytes]:
     return {
         flag_id: line
         for path in shards(snapshot)
+        if holds(path, _WITHDRAWAL)
         for _, line in numbered_lines(path)
         if (flag_id := _withdrawn_by(line)) is not None
     }
@@ -65,9 +84,18 @@ def withdrawn_flags(snapshot: Path) -> frozenset[str]:
 
 
 def mentions(snapshot: Path, flag_id: str) -> bool:
-    """Return whether a revision knows a flag, by the flag itself or by its tombstone."""
+    """Return whether a revision knows a flag, or a kept prediction, by itself or by its tombstone."""
     wanted = flag_id.encode()
-    return any(wanted in ids_in(line) for path in shards(snapshot) for _, line in numbered_lines(path))
+    return any(
+        wanted in ids_in(line) and (is_flag_id(flag_id) or _is_kept_or_stone(line))
+        for path in shards(snapshot)
+        for _, line in numbered_lines(path)
+    )
+
+
+def _is_kept_or_stone(line: bytes) -> bool:
+    row = _row(line) or {}
+    return is_kept(row) or row.get("event") == "withdrawal"
 
 
 def doomed_lines(snapshot: Path, flag_ids: frozenset[str]) -> dict[Path, Doomed]:
@@ -111,7 +139,7 @@ def _stone(stones: Mapping[str, bytes], event_id: str, flag_id: str) -> bytes:
 
 
 def _withdrawn_by(line: bytes) -> str | None:
-    if b'"withdrawal"' not in line:
+    if _WITHDRAWAL not in line:
         return None
     try:
         event = parse_row(parse_line(line))
@@ -124,17 +152,23 @@ def _dooms_of_flags(snapshot: Path, wanted: set[bytes], doomed: dict[Path, Doome
     """Mark the flags and what is about them; return the predictions that they were shown with."""
     shown: set[bytes] = set()
     for path in shards(snapshot):
+        if not may_be_about(path, wanted):
+            continue
         before: tuple[int, bytes] = (0, b"")
         for number, line in numbered_lines(path):
             if not wanted.isdisjoint(ids_in(line)):
                 row = _row(line)
-                if row is None or row.get("event") != "withdrawal":
+                kind = None if row is None else row.get("event")
+                beside_a_flag = row is not None and kind == "prediction" and not is_kept(row)
+                if kind != "withdrawal" and not beside_a_flag:
                     found = doomed.setdefault(path, Doomed())
                     found.lines.add(number)
-                    if row is not None and row.get("event") == "flag":
+                    if row is not None and kind == "prediction":
+                        found.stones[number] = (str(row["event_id"]), str(row["event_id"]))
+                    elif row is not None and kind == "flag":
                         found.stones[number] = (str(row["event_id"]), str(row["event_id"]))
                         shown |= _beside(line, before, found)
-                    elif row is not None and row.get("event") == "review":
+                    elif row is not None and kind == "review":
                         found.stones[number] = (str(row["event_id"]), str(row["about_event_id"]))
             before = (number, line)
     return shown
@@ -146,7 +180,8 @@ def _beside(line: bytes, before: tuple[int, bytes], found: Doomed) -> set[bytes]
     if prediction is None:
         return set()
     above = _row(before[1]) or {}
-    if above.get("event") == "prediction" and prediction_in(before[1]) == prediction:
+    is_copy = above.get("event") == "prediction" and not is_kept(above)
+    if is_copy and prediction_in(before[1]) == prediction:
         found.lines.add(before[0])
     return {prediction}
 
@@ -156,14 +191,17 @@ def _doom_predictions(snapshot: Path, shown: set[bytes], doomed: dict[Path, Doom
     left: dict[bytes, list[tuple[Path, int]]] = {}
     flagged: set[bytes] = set()
     for path in shards(snapshot):
+        if not may_show(path, shown):
+            continue
         gone = doomed[path].lines if path in doomed else frozenset[int]()
         for number, line in numbered_lines(path):
             prediction = prediction_in(line)
             if prediction is None or prediction not in shown or number in gone:
                 continue
-            if (_row(line) or {}).get("event") == "flag":
+            row = _row(line) or {}
+            if row.get("event") == "flag":
                 flagged.add(prediction)
-            else:
+            elif not is_kept(row):
                 left.setdefault(prediction, []).append((path, number))
     for prediction in left.keys() - flagged:
         for path, number in left[prediction]:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,23 @@ import numpy as np
 import pandas as pd
 
 from fraud.data.profile import DAY_MS, Profile
-from fraud.data.table import NEVER_MS, Transactions
+from fraud.data.table import NEVER_MS, Transactions, read_table, transactions_from_frame
+from fraud.errors import BundleRefused
+from fraud.features.history import History
 from fraud.models import bundle
+from fraud.models.card import changelog, model_card
 from fraud.models.estimators import FraudClassifier
 from fraud.models.examples import REACH_DAYS
+from fraud.models.golden import check_golden
+from fraud.models.golden_writer import choose_golden
+from fraud.models.parity import N_ROWS, check_parity
+from fraud.models.provenance import FlagUse, write_uses
+from fraud.models.reference import Batch, Reference, build_reference, in_batches
+from fraud.models.reference_file import write_reference
 from fraud.models.report import write_figures
+from fraud.models.signing import SIGNATURE_FILE, SigningKey
 from fraud.models.train import TrainedModel, Training
+from fraud.models.versioning import ReleaseNotes, recipe
 
 
 def write_bundle(
@@ -26,6 +37,11 @@ def write_bundle(
     version: str,
     data_source: Mapping[str, Any],
     examples: Mapping[str, Any],
+    uses: Sequence[FlagUse] = (),
+    notes: ReleaseNotes = ReleaseNotes(),  # noqa: B008 (frozen)
+    reports: Mapping[str, bytes] | None = None,
+    key: SigningKey | None = None,
+    parity_rows: int = N_ROWS,
 ) -> None:
     """Write all files of a release, or leave what was there.
 
@@ -37,41 +53,91 @@ def write_bundle(
     directory : made if missing; the files of an earlier bundle in it are replaced, others stay
     data_source : where the table came from and its digest, copied into the manifest
     examples : what `fraud.models.examples.choose_examples` returned
+    uses : what the run made of each flag; kept as a table of ids, digests and reasons
+    notes : what the release replaces and how much it changes, for its changelog
+    reports : file name -> content, such as the gate's; kept in resultados/
+    key : signs the manifest; None leaves the release unsigned
+    parity_rows : how many rows the packed models are compared with the fitted ones on
+
+    Raises
+    ------
+    BundleRefused
+        The packed models, or the written release, do not answer as the fitted models do.
     """
     staging = directory.with_name(f".{directory.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
-    _write_files(training, staging, version=version, data_source=data_source, examples=examples)
-    bundle.load_bundle(staging)
+    manifest = _manifest(training, version, data_source)
+    manifest["change"] = notes.to_json()
+    manifest["parity"] = _parity(training, parity_rows)
+    _write_files(training, staging, examples)
+    if uses:
+        write_uses(uses, staging / bundle.USES_FILE)
+    for name, content in (reports or {}).items():
+        (staging / "resultados" / name).write_bytes(content)
+    (staging / bundle.CARD_FILE).write_text(model_card(manifest, training.profile), encoding="utf-8")
+    (staging / bundle.CHANGELOG_FILE).write_text(changelog(manifest, notes), encoding="utf-8")
+    bundle.seal(staging, manifest)
+    if key is not None:
+        (staging / SIGNATURE_FILE).write_bytes(key.sign((staging / bundle.MANIFEST).read_bytes()))
+    _rehearse(staging)
+    _move_into_place(staging, directory)
+
+
+def _parity(training: Training, n_rows: int) -> dict[str, Any]:
+    return {
+        name: check_parity(
+            name,
+            model.fitted.estimator,
+            model.forest,
+            model.calibration,
+            model.thresholds,
+            n_rows=n_rows,
+            seed=training.seed,
+        ).to_json()
+        for name, model in training.models.items()
+    }
+
+
+def _rehearse(staging: Path) -> None:
+    """Load what was written as a server would, and ask it the golden vectors."""
+    written = bundle.load_bundle(staging)
+    written.read_reference()
+    history = None
+    if written.history_path is not None:
+        past = transactions_from_frame(read_table(written.history_path), written.profile)
+        history = History.of(past, written.profile)
+    if not check_golden(written, history):
+        raise BundleRefused("The release has no golden vectors; report this.", code="golden")
+
+
+def _move_into_place(staging: Path, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / bundle.MANIFEST).unlink(missing_ok=True)  # from here to its return there is no bundle
+    (directory / SIGNATURE_FILE).unlink(missing_ok=True)
     for part in bundle.PARTS:
         shutil.rmtree(directory / part, ignore_errors=True)
         (staging / part).rename(directory / part)
-    (staging / bundle.MANIFEST).rename(directory / bundle.MANIFEST)
+    for name in (*bundle.TEXTS, SIGNATURE_FILE, bundle.MANIFEST):
+        if (staging / name).exists():
+            (staging / name).replace(directory / name)
     staging.rmdir()
 
 
-def _write_files(
-    training: Training,
-    directory: Path,
-    *,
-    version: str,
-    data_source: Mapping[str, Any],
-    examples: Mapping[str, Any],
-) -> None:
+def _write_files(training: Training, directory: Path, examples: Mapping[str, Any]) -> None:
     for part in bundle.PARTS:
         (directory / part).mkdir(parents=True)
     profile = training.profile
     _write_json(directory / bundle.PROFILE_FILE, profile.model_dump(mode="json", by_alias=True))
     _write_json(directory / bundle.FEATURES_FILE, training.pipeline.to_json())
     _write_json(directory / bundle.EXAMPLES_FILE, examples)
+    _write_json(directory / bundle.GOLDEN_FILE, choose_golden(training))
     for name, model in training.models.items():
         model.forest.save(directory / bundle.SERVING_FILES[name])
         _write_pickle(training, model, directory / bundle.MODEL_FILES[name])
+    write_reference(_reference(training), directory / bundle.REFERENCE_FILE)
     _write_history(training.transactions, profile, directory / bundle.HISTORY_FILE)
     _write_predictions(training, directory / bundle.PREDICTIONS_FILE)
     write_figures(training, directory / "resultados")
-    bundle.seal(directory, _manifest(training, version, data_source))
 
 
 def _write_pickle(training: Training, model: TrainedModel, path: Path) -> None:
@@ -126,6 +192,16 @@ def _write_history(transactions: Transactions, profile: Profile, path: Path) -> 
     to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
 
 
+def _reference(training: Training) -> Reference:
+    """Return the held-out window as counts: what the release's columns, scores and decisions are like."""
+    window = Batch(
+        training.transactions.take(training.split.test),
+        {name: model.test_probability for name, model in training.models.items()},
+        {name: model.test_probability >= model.thresholds.review for name, model in training.models.items()},
+    )
+    return build_reference(training.profile, lambda: in_batches(window))
+
+
 def _write_predictions(training: Training, path: Path) -> None:
     test = training.transactions.take(training.split.test)
     columns: dict[str, Any] = {"id": test.ids, "label": test.labels.astype(np.int8)}
@@ -141,6 +217,8 @@ def _write_predictions(training: Training, path: Path) -> None:
 
 def _manifest(training: Training, version: str, data_source: Mapping[str, Any]) -> dict[str, Any]:
     split = training.split
+    models = {name: _model_entry(training, model) for name, model in training.models.items()}
+    parameters = {name: entry["parameters"] for name, entry in models.items()}
     return {
         "schema_version": bundle.SCHEMA_VERSION,
         "version": version,
@@ -153,7 +231,8 @@ def _manifest(training: Training, version: str, data_source: Mapping[str, Any]) 
         | {"n_dropped_compromised": split.n_dropped_compromised},
         "note": split.note,
         "features": list(training.pipeline.names),
-        "models": {name: _model_entry(training, model) for name, model in training.models.items()},
+        "recipe": recipe(training.profile, training.pipeline.names, parameters),
+        "models": models,
         "disagreement_rate": _disagreement(training),
         "environment": bundle.environment(),
     }

@@ -1,16 +1,16 @@
 """Turning a model's raw score into a probability that means what it says."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from fraud.data.profile import CalibrationMethod
 
 F64 = NDArray[np.float64]
 _EPSILON = 1e-7
+_FEW = 256
 LARGEST = 1 - 1e-9
 """No fraud is certain; and a cut-off just above the highest probability is still a probability."""
 
@@ -32,7 +32,17 @@ class BetaCalibration:
         """Return calibrated probabilities for raw scores in [0, 1], float64 [n]."""
         s = np.clip(score, _EPSILON, 1 - _EPSILON)
         logit = self.a * np.log(s) - self.b * np.log1p(-s) + self.c
-        return np.asarray(np.minimum(expit(logit), LARGEST), np.float64)
+        return np.asarray(np.minimum(_expit(logit), LARGEST), np.float64)
+
+
+def _expit(logit: F64) -> F64:
+    """Return 1 / (1 + exp(-logit)), to the last bit the same for few rows as for many."""
+    if logit.size <= _FEW and bool(np.all(logit > -700)):  # math.exp overflows beyond 709
+        # What SciPy computes, without importing it: a prediction node scores few rows at a time.
+        return np.array([1 / (1 + math.exp(-value)) for value in logit.tolist()], np.float64)
+    from scipy.special import expit
+
+    return np.asarray(expit(logit), np.float64)
 
 
 def fit_calibration(score: F64, label: F64, method: CalibrationMethod = "beta") -> BetaCalibration:
@@ -44,6 +54,9 @@ def fit_calibration(score: F64, label: F64, method: CalibrationMethod = "beta") 
     method : "beta" has its three parameters free; "platt" ties a = b, a line in the score's log-odds; "prior"
         has a = b = 1 and moves the intercept only. With few frauds, fewer parameters are steadier.
     """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     s = np.clip(score, _EPSILON, 1 - _EPSILON)
     design = np.column_stack([np.log(s), -np.log1p(-s), np.ones(len(s))])
     free = {"beta": np.eye(3), "platt": np.array([[1.0, 1, 0], [0, 0, 1]]), "prior": np.array([[0.0, 0, 1]])}

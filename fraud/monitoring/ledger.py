@@ -17,6 +17,8 @@ from fraud.errors import StorageError
 from fraud.monitoring.alerts import Alert, alerts_from_json
 
 LEDGER_FILE: Final = "ledger.json"
+REPORT_JSON: Final = "report.json"
+REPORT_SCHEMA: Final = 1
 SCHEMA_VERSION: Final = 1
 MAX_RUNS: Final = 800
 """Two years of daily runs; older lines leave the ledger, their reports stay where they were written."""

@@ -17,7 +17,7 @@ from fraud.data.profile import Profile
 from fraud.data.table import Coded, Transactions, transactions_from_frame
 from fraud.data.validate import transactions_from_records, validate_transaction
 from fraud.errors import FlagError, TableError, TransactionError
-from fraud.feedback.events import Event, PredictionEvent
+from fraud.feedback.events import COLUMNS, Event, PredictionEvent
 from fraud.feedback.parsing import parse_row
 from fraud.feedback.trust import TrustPolicy, decide
 from fraud.monitoring.observations import ModelAnswers, Observations
@@ -37,6 +37,9 @@ _OBSERVED = (
     *("transaction_json", "model_version", "latency_ms", "audit_asked", "audit_probability"),
     *(f"{model}_decision" for model in MODELS),
 )
+_SAID = tuple(name for name in COLUMNS if name not in ("transaction_json", "history_json"))
+NEEDED = tuple(dict.fromkeys((*_SAID, "transaction_json")))
+"""The columns of the schema that `observe` reads: all but the history that was sent along."""
 
 
 @dataclass(frozen=True)
@@ -58,36 +61,40 @@ class Observed:
 def observe(
     tables: Iterable[pa.Table],
     profile: Profile,
+    stretches: Mapping[str, tuple[datetime, datetime]],
     *,
-    start: datetime,
-    end: datetime,
     as_of: datetime,
     trust: TrustPolicy,
-) -> Observed:
-    """Return the predictions made in [start, end) with the labels that were known at `as_of`.
+) -> dict[str, Observed]:
+    """Return the predictions made in each stretch with the labels that were known at `as_of`.
 
     A label is what `trust.decide` makes of everything that was said of a content, so a monitoring run
     believes whom a retraining would. What was withdrawn is not among the tables and counts for nothing.
 
     Parameters
     ----------
-    tables : valid rows of the dataset at one revision, in the columns of the event schema, in any parts
+    tables : valid rows of the dataset at one revision, in the columns of the event schema, in any parts;
+        read once
+    stretches : name -> [start, end)
     """
-    start_ms, end_ms = _ms(start), _ms(end)
     said: list[Mapping[str, Any]] = []
     voted: list[pa.Table] = []
-    seen: list[pa.Table] = []
+    seen: dict[str, list[pa.Table]] = {name: [] for name in stretches}
     for table in tables:
         predicted = pc.equal(table["event"], "prediction")
         said += table.filter(pc.invert(predicted)).to_pylist()
         predictions = table.filter(predicted)
         voted.append(predictions.select(_VOTED_ON))
-        when = predictions["recorded_ms"]
-        inside = pc.and_(pc.greater_equal(when, start_ms), pc.less(when, end_ms))
-        inside = pc.and_(inside, pc.equal(predictions["profile"], profile.name))
-        seen.append(predictions.filter(inside).select(_OBSERVED))
+        ours = predictions.filter(pc.equal(predictions["profile"], profile.name)).select(_OBSERVED)
+        for name, (start, end) in stretches.items():
+            when = ours["recorded_ms"]
+            inside = pc.and_(pc.greater_equal(when, _ms(start)), pc.less(when, _ms(end)))
+            seen[name].append(ours.filter(inside))
     labels = _labels(said, voted, as_of, trust)
-    return _observed(pa.concat_tables(seen) if seen else None, labels, profile, as_of)
+    return {
+        name: _observed(pa.concat_tables(parts) if parts else None, labels, profile, as_of)
+        for name, parts in seen.items()
+    }
 
 
 def _ms(moment: datetime) -> int:
@@ -139,7 +146,7 @@ def _observed(
     seen = seen.take(pc.sort_indices(seen, [("recorded_ms", "ascending"), ("event_id", "ascending")]))
     transactions, fits = _transactions(seen["transaction_json"], profile, as_of)
     if not fits.all():
-        unused["does not fit the profile any more"] = int((~fits).sum())
+        unused["cannot be read by the profile"] = int((~fits).sum())
         seen = seen.filter(pa.array(fits))
     known = np.array([labels.get(d, np.nan) for d in seen["content_digest"].to_pylist()], np.float64)
     asked = _booleans(seen["audit_asked"])
@@ -188,14 +195,28 @@ def _coded(column: pa.ChunkedArray) -> Coded:
 
 
 def _transactions(texts: pa.ChunkedArray, profile: Profile, as_of: datetime) -> tuple[Transactions, Any]:
-    """Return the transactions row by row, and bool [n], which of the texts fit the profile.
+    """Return the transactions row by row, and bool [n], which of the texts could be read.
 
     All are read column-wise at once; only where that is refused is each looked at by itself.
     """
+    profile = _lenient(profile)
     try:
         return _by_column(texts, profile), np.ones(len(texts), bool)
     except (TableError, pa.ArrowInvalid):
         return _one_by_one(texts, profile, as_of)
+
+
+def _lenient(profile: Profile) -> Profile:
+    """Return a profile of the same columns that takes any value of their kind.
+
+    Rules that have changed, and columns that broke upstream, are what monitoring is there to see.
+    """
+    changes = {"required": False, "minimum": None, "maximum": None, "integer": False}
+    fields = tuple(
+        field.model_copy(update=changes | {"open_levels": field.kind == "category"})
+        for field in profile.fields
+    )
+    return profile.model_copy(update={"fields": fields})
 
 
 def _by_column(texts: pa.ChunkedArray, profile: Profile) -> Transactions:

@@ -8,6 +8,7 @@ nothing else is empty, as one that does not exist.
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -109,6 +110,10 @@ class HubRepository(VersionedRepository):
             raise stale_parent() from None  # the repository, or the parent, is gone
         self._known.add(revision)
         return revision
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Return at once: writers on other machines cannot queue here, and meet in `commit`."""
+        return nullcontext()
 
     def snapshot(self, revision: str) -> Path:
         """Return a read-only directory with exactly the files of `revision` (sha or tag), cached by sha."""

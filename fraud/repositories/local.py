@@ -68,6 +68,28 @@ class LocalRepository(VersionedRepository):
             self._move_branch(revision, parent, lock)
             return revision
 
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold a place in the queue of the writers on this disk; it passes on however its holder dies.
+
+        Whoever is next holds the gate while waiting for the turn, so nobody who has just had one comes past:
+        a lock that is only polled goes to whoever asks most often.
+        """
+        mine = contextlib.ExitStack()
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with exclusive(self._directory / "turn-gate.mutex", self._lock_timeout_s):
+                mine.enter_context(exclusive(self._directory / "turn.mutex", self._lock_timeout_s))
+        except TimeoutError as error:
+            raise RepositoryError(
+                f"Another writer of {self._directory} has had its turn for too long; try again later.",
+                code="contended",
+            ) from error
+        except OSError as error:
+            raise RepositoryError(f"{self._directory} cannot be written: {error}.", code="storage") from error
+        with mine:
+            yield
+
     def snapshot(self, revision: str) -> Path:
         """Return a read-only directory with exactly the files of `revision` (sha or tag), cached by sha."""
         sha = self.resolve(revision)

@@ -5,6 +5,7 @@ sha. `tests/contract/` runs one suite against every adapter.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +55,20 @@ class VersionedRepository(Protocol):
             `parent` is no longer the head; nothing was written.
         RepositoryError
             A path is unsafe, a deleted file does not exist, or the storage failed; nothing was written.
+        """
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Hold a place in the queue of writers, from reading the head to the commit on top of it.
+
+        It spares writers that share a disk from losing to each other again and again. What keeps them from
+        overwriting each other is the comparison in `commit` alone: writers that cannot queue, on other
+        machines, may still come in between. Not to be nested.
+
+        Raises
+        ------
+        RepositoryError
+            The one whose turn it is took too long.
         """
         ...
 

@@ -24,7 +24,13 @@ class FeedbackRows:
     base: Transactions
     additions: Additions | None
     n_used: int
-    unused: Mapping[str, int]
+    left_out: Mapping[str, str]
+    """Content digest -> why a label cannot be trained on."""
+
+    @property
+    def unused(self) -> Mapping[str, int]:
+        """How many labels were left out for each reason."""
+        return dict(Counter(self.left_out.values()))
 
 
 def feedback_rows(
@@ -41,21 +47,21 @@ def feedback_rows(
     """
     roles = profile.columns
     base_rows = _BaseRows(base, plan, profile)
-    unused: Counter[str] = Counter()
+    left_out: dict[str, str] = {}
     records, weights, pasts, replaced = [], [], [], []
     for label in labels:
         prediction = label.prediction
         if prediction.profile != profile.name:
-            unused["scored under another profile"] += 1
+            left_out[label.content_digest] = "scored under another profile"
             continue
         try:
             record = validate_transaction(profile, prediction.transaction, now)
         except TransactionError:
-            unused["does not fit the profile any more"] += 1
+            left_out[label.content_digest] = "does not fit the profile any more"
             continue
         same, reason = base_rows.place(record)
         if reason is not None:
-            unused[reason] += 1
+            left_out[label.content_digest] = reason
             continue
         if label.reviewed or label.weight >= 1:
             replaced += same
@@ -67,7 +73,7 @@ def feedback_rows(
         base=_without_labels(base, replaced),
         additions=_additions(records, weights, pasts, profile),
         n_used=len(records),
-        unused=dict(unused),
+        left_out=left_out,
     )
 
 

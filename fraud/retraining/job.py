@@ -1,7 +1,7 @@
 """One retraining run: feedback in, a recorded challenger or a refusal with reasons out."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any
 
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
-from fraud.errors import RepositoryError
 from fraud.features.history import History
 from fraud.feedback.dataset import read_events
 from fraud.feedback.labels import Resolution
@@ -18,14 +17,17 @@ from fraud.models.bundle import Bundle, load_bundle
 from fraud.models.bundle_writer import write_bundle
 from fraud.models.estimators import ForestEngine
 from fraud.models.examples import choose_examples
+from fraud.models.provenance import FlagUse
 from fraud.models.split import split
 from fraud.models.train import Training, train
+from fraud.models.versioning import recipe as recipe_digests
 from fraud.records import MODELS
 from fraud.registry import ModelRegistry
 from fraud.repositories.port import VersionedRepository
-from fraud.retraining.feedback_rows import FeedbackRows, feedback_rows
+from fraud.retraining.feedback_rows import feedback_rows
 from fraud.retraining.gate import Alerts, Comparison, GatePolicy, Verdict, compare, judge
 from fraud.retraining.slices import base_frauds
+from fraud.retraining.uses import flag_uses
 
 Progress = Callable[[str], None]
 
@@ -49,16 +51,7 @@ class Outcome:
 
 def ensure_champion(registry: ModelRegistry, artifacts: Path) -> tuple[str, Path]:
     """Return the champion's (revision, directory), recording the shipped artifacts as the first if needed."""
-    champion = registry.champion()
-    if champion is not None:
-        return champion
-    shipped = load_bundle(artifacts)
-    registry.record(artifacts, f"Record the shipped version {shipped.version}")
-    registry.promote(shipped.version)
-    recorded = registry.champion()
-    if recorded is None:
-        raise RepositoryError("The registry lost the champion it was just given; run again.", code="registry")
-    return recorded
+    return registry.ensure_champion(artifacts)
 
 
 def retrain(
@@ -93,11 +86,12 @@ def retrain(
         The champion, or what was just trained, is not sound.
     """
     serving = registry.champion()
-    champion = load_bundle(artifacts if serving is None else serving[1])
+    champion = load_bundle(artifacts if serving is None else serving[1], registry.trusted)
     head = dataset.head()
     at = dataset.resolve(revision) if revision is not None else head
     trust = trust_policy(champion.profile) if trust is None else trust
-    resolution = _resolution(dataset, at, trust, now)
+    events = [] if at is None else read_events(dataset, at)[0]
+    resolution = decide(events, trust, as_of=now)
     reason = _no_need(champion, registry, at, resolution, force)
     if reason is not None:
         unused = _dropped(resolution)
@@ -134,7 +128,8 @@ def retrain(
         "reasons": list(verdict.reasons),
     }
     ensure_champion(registry, artifacts)  # a rollback from the challenger must find what serves today
-    version = _record(registry, training, origin | {"feedback": recipe}, rows)
+    uses = flag_uses(events, capped, rows, now)
+    version = _record(registry, training, origin | {"feedback": recipe}, rows.n_used, uses)
     return Outcome(verdict, version, at, rows.n_used, unused, comparisons)
 
 
@@ -142,15 +137,6 @@ def trust_policy(profile: Profile, quarantine_days: float | None = None) -> Trus
     """Return the default policy; a flag waits as long as a label of the profile does, unless it is said."""
     days = profile.features.label_delay_days if quarantine_days is None else quarantine_days
     return TrustPolicy(quarantine_days=days)
-
-
-def _resolution(
-    dataset: VersionedRepository, revision: str | None, trust: TrustPolicy, now: datetime
-) -> Resolution:
-    if revision is None:
-        return Resolution((), ())
-    events, _ = read_events(dataset, revision)
-    return decide(events, trust, as_of=now)
 
 
 def _no_need(
@@ -194,14 +180,28 @@ def _compare(champion: Bundle, training: Training, policy: GatePolicy) -> dict[s
     return comparisons
 
 
-def _record(registry: ModelRegistry, training: Training, origin: dict[str, Any], rows: FeedbackRows) -> str:
-    version = registry.next_version()
+def _record(
+    registry: ModelRegistry,
+    training: Training,
+    origin: dict[str, Any],
+    n_used: int,
+    uses: Sequence[FlagUse],
+) -> str:
+    parameters = {name: dict(getattr(training.profile.models, name)) for name in MODELS}
+    plan = registry.plan(recipe_digests(training.profile, training.pipeline.names, parameters))
+    version = plan.version
     with tempfile.TemporaryDirectory(prefix="fraud-challenger-") as scratch:
         directory = Path(scratch) / "bundle"
         write_bundle(
-            training, directory, version=version, data_source=origin, examples=choose_examples(training)
+            training,
+            directory,
+            version=version,
+            data_source=origin,
+            examples=choose_examples(training),
+            uses=uses,
+            notes=plan.notes,
         )
-        registry.record(directory, f"Record {version} trained with {rows.n_used} labels from feedback")
+        registry.record(directory, f"Record {version} trained with {n_used} labels from feedback")
     registry.set_challenger(version)
     return version
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fraud.data.profile import Profile
@@ -15,6 +15,9 @@ from fraud.errors import TableError
 from fraud.features.history import History
 from fraud.records import Decision, ModelVersion, Thresholds
 from fraud.serving.scorer import Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 F64 = NDArray[np.float64]
 
@@ -35,7 +38,7 @@ class BatchResult:
     Added columns: `<model>_probability` (calibrated) and `<model>_decision` for each model.
     """
 
-    scored: pd.DataFrame
+    scored: "pd.DataFrame"
     rejected: tuple[Rejection, ...]
     model_version: ModelVersion
 
@@ -63,7 +66,7 @@ def score_file(scorer: Scorer, path: Path, now: datetime) -> BatchResult:
 
 
 def accept_rows(
-    frame: pd.DataFrame, profile: Profile, now: datetime
+    frame: "pd.DataFrame", profile: Profile, now: datetime
 ) -> tuple[Transactions, tuple[Rejection, ...]]:
     """Return the rows that fit the profile, and the others with the first rule that each breaks.
 

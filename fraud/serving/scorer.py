@@ -7,12 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud.data.table import Transactions, read_table, transactions_from_frame
+from fraud.data.past import read_past
+from fraud.data.table import Transactions
 from fraud.data.validate import transactions_from_records
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import Bundle
+from fraud.models.golden import check_golden
 from fraud.records import ModelVersion, Reason, Score
+from fraud.telemetry import Stopwatch
+
+_WARM_UPS = 4
+"""Examples scored before a bundle serves: the pages of its arrays are in memory by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,20 @@ class Scorer:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, revision: str | None = None) -> "Scorer":
-        """Index the bundle's history and compile or load the kernels, so that no first request pays."""
+        """Index the bundle's history and compile or load the kernels, so that no first request pays.
+
+        Raises
+        ------
+        BundleRefused
+            The golden vectors come out otherwise here than where the models were trained.
+        """
         past = history = None
         if bundle.history_path is not None:
-            past = transactions_from_frame(read_table(bundle.history_path), bundle.profile)
+            past = read_past(bundle.history_path, bundle.profile)
             history = History.of(past, bundle.profile)
+        check_golden(bundle, history)
         scorer = cls(bundle, past, history, revision)
-        for example in scorer.examples.get("examples", [])[:1]:
+        for example in scorer.examples.get("examples", [])[:_WARM_UPS]:
             scorer.score(example["transaction"])
         for model in bundle.models.values():
             model.forest.warm_up()
@@ -61,7 +74,10 @@ class Scorer:
         return self.bundle.pipeline
 
     def score(
-        self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
+        self,
+        transaction: Mapping[str, Any],
+        past: Sequence[Mapping[str, Any]] | None = None,
+        watch: Stopwatch | None = None,
     ) -> dict[str, Score]:
         """Return both models' scores for one canonical transaction.
 
@@ -69,21 +85,34 @@ class Scorer:
         ----------
         transaction : as returned by `validate_transaction`
         past : the main entity's own past, canonical; None takes what the bundle knows of it
+        watch : told when the feature row and each model's answer are done
         """
+        watch = watch or Stopwatch()
         features = self.features(transaction, past)
+        watch.lap("features")
         scores = {}
         for name, model in self.bundle.models.items():
             probability = float(model.calibration(model.forest.probability(features))[0])
             decision = model.thresholds.decide(probability)
             scores[name] = Score(name, probability, model.thresholds, decision)
+            watch.lap("score", name)
         return scores
 
     def explain(
-        self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
+        self,
+        transaction: Mapping[str, Any],
+        past: Sequence[Mapping[str, Any]] | None = None,
+        watch: Stopwatch | None = None,
     ) -> dict[str, Explanation]:
         """Return exact TreeSHAP reasons of both models, every feature, largest first."""
+        watch = watch or Stopwatch()
         features = self.features(transaction, past)
-        return {name: self._explain(name, features, self._levels(transaction)) for name in self.bundle.models}
+        watch.lap("features")
+        explanations = {}
+        for name in self.bundle.models:
+            explanations[name] = self._explain(name, features, self._levels(transaction))
+            watch.lap("explain", name)
+        return explanations
 
     def features(
         self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None

@@ -1,4 +1,4 @@
-"""Who may review: one password, tokens that never leave the server, and a lockout for guessers."""
+"""Who may review: those who know one password or sign in under a listed name, and a lockout for guessers."""
 
 import hashlib
 import hmac
@@ -7,8 +7,9 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fraud.errors import AccessDenied, RateLimited
 from fraud.feedback.limiter import network_of
@@ -23,11 +24,15 @@ _LOGIN_SECONDS = 8 * 3600.0
 
 @dataclass
 class Login:
-    """One maintainer at work; `left` are the flags that they could not decide and do not want again now."""
+    """One maintainer at work; `left` are the flags that they could not decide and do not want again now.
+
+    `account`: their name on the Hub, None for those who came with the password.
+    """
 
     reviewer: str
     until: float
     left: set[str] = field(default_factory=set)
+    account: str | None = None
 
 
 class ReviewAccess:
@@ -39,12 +44,20 @@ class ReviewAccess:
 
     Parameters
     ----------
-    password : what maintainers type; None or "" and nobody gets in
+    password : what maintainers type; None or "" and nobody gets in by one
     clock : seconds that never go back
+    reviewers : users and organisations on the Hub who may review once they have signed in there
     """
 
-    def __init__(self, password: str | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        password: str | None,
+        clock: Callable[[], float] = time.monotonic,
+        reviewers: Iterable[str] = (),
+    ) -> None:
         self._password = (password or "").encode()
+        self._reviewers = frozenset(reviewers)
+        self._signed_in: OrderedDict[str, Login] = OrderedDict()
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
@@ -55,6 +68,11 @@ class ReviewAccess:
     def possible(self) -> bool:
         """Whether there is a password at all."""
         return bool(self._password)
+
+    @property
+    def by_account(self) -> bool:
+        """Whether maintainers can sign in with their account on the Hub."""
+        return bool(self._reviewers)
 
     def log_in(self, password: str, reviewer: str, session: str, address: str) -> str:
         """Return a token that `login_of` knows for eight hours.
@@ -82,13 +100,43 @@ class ReviewAccess:
                 self._logins.popitem(last=False)
             return token
 
-    def login_of(self, token: object) -> Login:
-        """Return who a token belongs to; AccessDenied if it was not given here or has expired."""
+    def login_of(self, token: object, account: Mapping[str, Any] | None = None) -> Login:
+        """Return who is asking.
+
+        Parameters
+        ----------
+        token : what `log_in` gave
+        account : the OpenID claims of the signed session cookie that came with this very request
+
+        Raises
+        ------
+        AccessDenied
+            The token was not given here or has expired, and nobody is signed in who is listed.
+        """
         with self._lock:
             login = self._logins.get(token) if isinstance(token, str) else None
             if login is not None and self._clock() < login.until:
                 return login
+            if account is not None and self.by_account:
+                return self._login_of_account(account)
         raise AccessDenied("Log in first; decisions are only taken from maintainers.", code="not_logged_in")
+
+    def _login_of_account(self, claims: Mapping[str, Any]) -> Login:
+        name = str(claims.get("preferred_username") or "")
+        if not name or self._reviewers.isdisjoint({name, *_organisations(claims)}):
+            raise AccessDenied(
+                f"You are signed in as @{name}, who is not among the reviewers of this demo; ask its "
+                "maintainers to add you.",
+                code="not_a_reviewer",
+                params={"name": f"@{name}"},
+            )
+        login = self._signed_in.pop(name, None)
+        if login is None or self._clock() >= login.until:
+            login = Login(f"huggingface:{name}", self._clock() + _LOGIN_SECONDS, account=name)
+        self._signed_in[name] = login
+        while len(self._signed_in) > _MAX_LOGINS:
+            self._signed_in.popitem(last=False)
+        return login
 
     def log_out(self, token: object) -> None:
         """Forget a token, if it was one."""
@@ -119,3 +167,13 @@ class ReviewAccess:
     def _bucket(self, kind: str, sender: str) -> int:
         digest = hmac.new(self._key, f"{kind}:{sender}".encode(errors="replace"), hashlib.sha256).digest()
         return int.from_bytes(digest[:8], "big") % _BUCKETS
+
+
+def _organisations(claims: Mapping[str, Any]) -> set[str]:
+    """Return the organisations that the account acts for, but those whose own rules it has yet to meet."""
+    orgs = claims.get("orgs")
+    return {
+        str(org["preferred_username"])
+        for org in (orgs if isinstance(orgs, list) else [])
+        if isinstance(org, Mapping) and org.get("preferred_username") and not org.get("securityRestrictions")
+    }

@@ -24,6 +24,8 @@ _ICONS = {
     "decline": '<path d="M5 5l10 10M15 5L5 15"/>',
     "agree": '<path d="M3 7.5h14M3 12.5h14"/>',
     "disagree": '<path d="M3 7.5h14M3 12.5h14M13.5 3l-7 14"/>',
+    "alert": '<path d="M10 3L18 17H2Z M10 8.5v4 M10 14.6v.2"/>',
+    "unsure": '<circle cx="10" cy="10" r="7.5"/><path d="M10 6v5M10 13.8v.2"/>',
 }
 
 

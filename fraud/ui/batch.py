@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
+from fraud import scratch
 from fraud.data.spreadsheet import spreadsheet_safe
 from fraud.errors import FraudError
 from fraud.formats import number, probability
@@ -78,7 +79,7 @@ class BatchTab:
         except FraudError as error:
             sentence = error_text(error, self._service.profile, language)
             return self._nothing() | {self._summary: alert_html(sentence)}
-        target = Path(tempfile.mkdtemp(prefix="fraud-scored-")) / "scored.csv"
+        target = scratch.new_file("scored.csv")  # gone in an hour, as gradio's own copy
         spreadsheet_safe(result.scored).to_csv(target, index=False)
         refused = gr.update(visible=False)
         if result.rejected:

@@ -1,6 +1,7 @@
 """Assembles the page. `build_blocks` and `mount_arguments` are all that the application needs."""
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,7 @@ from fraud.service import FraudService
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.language import Localised
+from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
@@ -35,10 +37,13 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
     }
 
 
-def build_blocks(service: FraudService, review_password: str | None = None) -> gr.Blocks:
+def build_blocks(
+    service: FraudService, review_password: str | None = None, reviewers: Sequence[str] = ()
+) -> gr.Blocks:
     """Return the page over a service; its form follows the profile of the model that serves now.
 
-    Maintainers review flags on it with `review_password`; without one nobody can.
+    Maintainers review flags on it with `review_password`, or signed in under one of `reviewers`; without
+    either nobody can.
     """
     localised = Localised()
     page: gr.Blocks
@@ -57,14 +62,19 @@ def build_blocks(service: FraudService, review_password: str | None = None) -> g
                 elem_id="language",
                 interactive=True,
             )
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
                 BatchTab(service, localised, language)
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"):
-                review = ReviewTab(service, localised, language, ReviewAccess(review_password))
-        _wire(page, localised, language, tab, review)
+                access = ReviewAccess(review_password, reviewers=reviewers)
+                review = ReviewTab(service, localised, language, access)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_monitoring", chosen)}, id="monitoring"
+            ) as opened:
+                MonitoringTab(service, localised, language, opened)
+        _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
 
@@ -78,19 +88,24 @@ def _masthead(service: FraudService, language: str) -> str:
     )
 
 
-def _wire(page: gr.Blocks, localised: Localised, language: Any, tab: ScoreTab, review: ReviewTab) -> None:
+def _wire(
+    page: gr.Blocks, localised: Localised, language: Any, tab: ScoreTab, review: ReviewTab, tabs: gr.Tabs
+) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    outputs = list(dict.fromkeys([language, *localised.components, *tab.outputs, *review.outputs]))
+    outputs = list(dict.fromkeys([language, tabs, *localised.components, *tab.outputs, *review.outputs]))
     n_state = len(tab.state)
 
-    def open_page(request: gr.Request) -> dict[Any, Any]:
+    def open_page(request: gr.Request, account: gr.OAuthProfile | None) -> dict[Any, Any]:
         chosen = choose_language(request.headers.get("accept-language", ""))
         words = localised.updates(chosen) if chosen != "en" else {}
-        return merge(words, tab.first_view(chosen), {language: gr.update(value=chosen)})
+        own = {language: gr.update(value=chosen)}
+        if (named := request.query_params.get("tab")) in ("review", "monitoring"):
+            own[tabs] = gr.update(selected=named)
+        return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
 
-    def say_again(chosen: str, *state: Any) -> dict[Any, Any]:
+    def say_again(chosen: str, account: gr.OAuthProfile | None, *state: Any) -> dict[Any, Any]:
         said = tab.in_language(chosen, *state[:n_state])
-        return merge(localised.updates(chosen), said, review.in_language(chosen, *state[n_state:]))
+        return merge(localised.updates(chosen), said, review.in_language(chosen, account, *state[n_state:]))
 
     page.load(open_page, None, outputs, **quiet).then(None, language, None, js=_SET_PAGE_LANGUAGE)
     language.input(say_again, [language, *tab.state, *review.state], outputs, **quiet).then(

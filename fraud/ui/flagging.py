@@ -10,9 +10,12 @@ import gradio as gr
 from fraud.errors import FraudError, NotFound
 from fraud.records import Decision, Label, Prediction, Receipt, Verdict
 from fraud.service import FraudService
+from fraud.tracing import Whereabouts
+from fraud.ui.backlog import backlog_html
 from fraud.ui.language import Localised
+from fraud.ui.receipts import receipt_html
 from fraud.ui.texts import error_text, text
-from fraud.ui.withdrawing import WithdrawSection
+from fraud.ui.withdrawing import WithdrawSection, address_of
 
 _POLL_SECONDS = 1.0
 
@@ -84,6 +87,7 @@ class FlagSection:
     ) -> None:
         self._service = service
         self._callback = ServiceFlagging(service)
+        self._prediction_id = prediction_id
         self._verdict, self.receipt_id = gr.State(""), gr.State("")
         self._draw(localised, language)
         self._wire(language, prediction_id)
@@ -104,6 +108,7 @@ class FlagSection:
                 visible=False,
                 elem_id="flag-audit",
             )
+            self._backlog = gr.HTML(elem_id="flag-backlog")
             with gr.Row(elem_classes=["verdicts"]) as self._buttons:
                 self._right = make(
                     gr.Button, lambda language: {"value": text("right", language)}, elem_id="flag-right"
@@ -146,22 +151,25 @@ class FlagSection:
                     elem_id="flag-send",
                 )
             self.status = gr.HTML(elem_id="flag-status")
-            self._withdraw = WithdrawSection(self._service, localised, language, self.receipt_id)
+            self._withdraw = WithdrawSection(
+                self._service, localised, language, self.receipt_id, self._prediction_id
+            )
         self._timer = gr.Timer(_POLL_SECONDS, active=False)
 
     @property
     def outputs(self) -> list[Any]:
         """Every component that `fresh` and the handlers may change."""
         return [
-            self._audit, self._verdict, self.receipt_id, self._buttons, self._right, self._wrong,
-            self._details, self._noted, self._label, self._comment, self._consent, self.status, self._timer,
-            *self._withdraw.outputs,
+            self._audit, self._backlog, self._verdict, self.receipt_id, self._buttons, self._right,
+            self._wrong, self._details, self._noted, self._label, self._comment, self._consent, self.status,
+            self._timer, *self._withdraw.outputs,
         ]  # fmt: skip
 
-    def fresh(self, *, audit_asked: bool = False) -> dict[Any, Any]:
+    def fresh(self, language: str, *, audit_asked: bool = False) -> dict[Any, Any]:
         """Return the updates that ask about a new prediction, and say so if the lot fell on it."""
         return {
             self._audit: gr.update(visible=audit_asked),
+            self._backlog: backlog_html(self._service, language),
             self._verdict: "",
             self.receipt_id: "",
             self._buttons: gr.update(visible=True),
@@ -179,8 +187,9 @@ class FlagSection:
     def in_language(self, language: str, receipt_id: str, verdict: str, label: str | None) -> dict[Any, Any]:
         """Return the updates that say the section's state in another language."""
         noted = {self._noted: self._noted_html(label, language)} if verdict and label else {}
-        withdrawal = self._withdraw.in_language(language, receipt_id)
-        return noted | withdrawal | (self._poll(language, receipt_id) if receipt_id else {self.status: ""})
+        said = self._withdraw.in_language(language, receipt_id)
+        said |= {self._backlog: backlog_html(self._service, language)}
+        return noted | said | (self._poll(language, receipt_id) if receipt_id else {self.status: ""})
 
     @property
     def state(self) -> list[Any]:
@@ -205,7 +214,9 @@ class FlagSection:
             self.outputs,
             **quiet,
         )
-        self._timer.tick(self._poll, [language, self.receipt_id], [self.status, self._timer], **quiet)
+        self._timer.tick(
+            self._poll, [language, self.receipt_id], [self.status, self._timer, self._backlog], **quiet
+        )
 
     def _chooser(self, verdict: str) -> Any:
         def choose(language: str, prediction_id: str) -> dict[Any, Any]:
@@ -243,33 +254,35 @@ class FlagSection:
             return self._poll(language, receipt_id)
         try:
             session = request.session_hash or ""
-            address = request.client.host if request.client else ""
+            address = address_of(request)
             answer = [prediction_id, label, comment, consent]
             receipt = self._callback.submit(answer, verdict, session, address)
         except FraudError as error:
-            return {self.status: self._alert(error, language)}
+            waits = backlog_html(self._service, language)
+            return {self.status: self._alert(error, language), self._backlog: waits}
         return {
             self.receipt_id: receipt.receipt_id,
             self._audit: gr.update(visible=False),
             self._buttons: gr.update(visible=False),
             self._details: gr.update(visible=False),
-            self.status: receipt_html(receipt, language),
+            self.status: receipt_html(Whereabouts(receipt), language),
             self._timer: gr.Timer(active=not receipt.committed),
             **self._withdraw.offer(),
         }
 
     def _poll(self, language: str, receipt_id: str) -> dict[Any, Any]:
         try:
-            receipt = self._service.receipt(receipt_id)
+            found = self._service.whereabouts(receipt_id)
         except NotFound as error:
             return {self.status: self._alert(error, language), self._timer: gr.Timer(active=False)}
         except FraudError:
             return {self._timer: gr.Timer(active=True)}  # the flag is safe; only its state is unreadable now
-        if receipt.withdrawn:  # the section below says so
+        if found.receipt.withdrawn:  # the section below says so
             return {self.status: "", self._timer: gr.Timer(active=False)}
-        if not receipt.committed:
-            return {self._timer: gr.Timer(active=True)}
-        return {self.status: receipt_html(receipt, language), self._timer: gr.Timer(active=False)}
+        waits = {self._backlog: backlog_html(self._service, language)}
+        if not found.receipt.committed:
+            return waits | {self._timer: gr.Timer(active=True)}
+        return waits | {self.status: receipt_html(found, language), self._timer: gr.Timer(active=False)}
 
     def _alert(self, error: FraudError, language: str) -> str:
         return alert_html(error_text(error, self._service.profile, language))
@@ -283,14 +296,3 @@ def alert_html(*sentences: str) -> str:
     """Return sentences that screen readers announce at once."""
     body = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
     return f'<div class="alert" role="alert">{body}</div>'
-
-
-def receipt_html(receipt: Receipt, language: str) -> str:
-    """Return where an answer is: on disk, or in a revision of the dataset."""
-    saved = text("saved", language, receipt=f"<code>{html.escape(receipt.receipt_id)}</code>")
-    if receipt.revision is None:
-        then = f'<p class="quiet">{text("saved_waiting", language)}</p>'
-    else:
-        short = f'<code title="{html.escape(receipt.revision)}">{html.escape(receipt.revision[:12])}</code>'
-        then = f'<p class="committed">{text("saved_committed", language, revision=short)}</p>'
-    return f'<div class="receipt" role="status"><p><b>{saved}</b></p>{then}</div>'

@@ -1,26 +1,30 @@
 """The Review tab: maintainers log in and decide, one case after the other or several at once."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from fraud.errors import FraudError
-from fraud.records import MODELS, Finding, Prediction
+from fraud.records import Finding, Prediction
 from fraud.reviewing import ReviewCase
 from fraud.service import FraudService
+from fraud.serving.scorer import Explanation
 from fraud.ui import answers, evidence
 from fraud.ui.access import Login, ReviewAccess
 from fraud.ui.flagging import alert_html
 from fraud.ui.language import Localised
-from fraud.ui.plots import plot_data
+from fraud.ui.panels import AnswerPanel, PastPanel
 from fraud.ui.texts import error_text, text
 
 QUEUE = 50
 _BULK = 20
 _ANONYMOUS = "maintainer"
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Back to this tab, on the same origin: the Hub answers to the page that asked.
+_SIGN_IN = "/login/huggingface?_target_url=%2F%3Ftab%3Dreview"
+_SIGN_OUT = "/logout?_target_url=%2F%3Ftab%3Dreview"
 _TO_WORD = "() => document.getElementById('review-word')?.scrollIntoView({block: 'nearest'})"
 
 
@@ -28,8 +32,9 @@ class ReviewTab:
     """Draws itself inside the current Blocks context and wires its events.
 
     The login is a token in a `gr.State`, which stays on the server: what a client sends in its place is
-    dropped. A decision also names the case that was on the screen, so that a second click on a slow page
-    cannot decide a case that nobody saw.
+    dropped. Who signed in on the Hub is read from the signed session cookie of each request instead. A
+    decision also names the case that was on the screen, so that a second click on a slow page cannot decide a
+    case that nobody saw.
     """
 
     def __init__(
@@ -39,9 +44,6 @@ class ReviewTab:
         self._access = access
         self._language = language
         self._deciding = threading.Lock()
-        profile = service.profile
-        timed = profile.columns.time is not None and profile.columns.amount is not None
-        self._has_past = profile.main_entity is not None and timed
         self._token, self._shown = gr.State(""), gr.Textbox(visible=False)
         self._draw(localised)
         self._wire()
@@ -49,18 +51,24 @@ class ReviewTab:
     # What is on the page
 
     def _draw(self, localised: Localised) -> None:
-        key = "review_lead" if self._access.possible else "review_unset"
+        open_to_some = self._access.possible or self._access.by_account
+        key = "review_lead" if open_to_some else "review_unset"
         localised.make(
             gr.HTML,
             lambda chosen: {
                 "value": f'<h2>{text("review_title", chosen)}</h2><p class="quiet">{text(key, chosen)}</p>'
             },
         )
-        with gr.Column(elem_classes=["sheet", "login"], visible=self._access.possible) as self._gate:
-            self._draw_login(localised)
+        with gr.Column(elem_classes=["sheet", "login"], visible=open_to_some) as self._gate:
+            self._draw_sign_in(localised)
+            with gr.Column(visible=self._access.possible):
+                self._draw_login(localised)
         with gr.Row(elem_classes=["review-bar"], visible=False) as self._bar:
             self._place = gr.HTML(elem_id="review-place")
             self._log_out = _button(localised, "review_log_out", size="sm", scale=0, min_width=100)
+            self._sign_out = _button(
+                localised, "review_log_out", size="sm", scale=0, min_width=100, link=_SIGN_OUT, visible=False
+            )
         self._said = gr.HTML(elem_id="review-said")
         self._empty = gr.HTML(visible=False, elem_id="review-empty")
         with gr.Row(visible=False, elem_classes=["workbench"], elem_id="review-case") as self._case:
@@ -71,6 +79,20 @@ class ReviewTab:
             with gr.Column(elem_classes=["results"], min_width=280):
                 self._draw_evidence()
         self._draw_bulk(localised)
+
+    def _draw_sign_in(self, localised: Localised) -> None:
+        """Draw the links to the Hub and back; without reviewers there is nothing behind them."""
+        possible = self._access.by_account
+        if possible:
+            # Its presence is how Gradio is told to serve the sign-in; what it says cannot be translated.
+            gr.LoginButton(visible=False)
+        self._sign_in = _button(
+            localised, "review_sign_in", variant="primary", link=_SIGN_IN, visible=possible,
+            elem_id="review-sign-in",
+        )  # fmt: skip
+        self._sign_in_other = _button(
+            localised, "review_sign_in_other", link=_SIGN_OUT, visible=False, elem_id="review-sign-in-other"
+        )
 
     def _draw_login(self, localised: Localised) -> None:
         self._name = localised.make(
@@ -114,20 +136,8 @@ class ReviewTab:
 
     def _draw_evidence(self) -> None:
         self._verdict = gr.HTML()
-        self._heads: dict[str, gr.HTML] = {}
-        self._plots: dict[str, gr.Plot] = {}
-        self._feet: dict[str, gr.HTML] = {}
-        with gr.Row(elem_classes=["answers"], equal_height=True):
-            for model in MODELS:
-                with gr.Column(elem_classes=["answer", "sheet"], min_width=260):
-                    self._heads[model] = gr.HTML()
-                    self._plots[model] = gr.Plot(show_label=False, container=False, elem_classes=["reasons"])
-                    self._feet[model] = gr.HTML()
-        with gr.Column(elem_classes=["past", "sheet"], visible=self._has_past):
-            self._past_head = gr.HTML()
-            self._past_plot = gr.Plot(
-                show_label=False, container=False, elem_classes=["timeline"], visible=False
-            )
+        self._answers = AnswerPanel()
+        self._past = PastPanel(self._service.profile)
 
     def _draw_bulk(self, localised: Localised) -> None:
         with (
@@ -165,10 +175,10 @@ class ReviewTab:
     def outputs(self) -> list[Any]:
         """Every component that the handlers may change."""
         return [
-            self._token, self._shown, self._gate, self._password, self._bar, self._place, self._said,
+            self._token, self._shown, self._gate, self._sign_in, self._sign_in_other, self._log_out,
+            self._sign_out, self._password, self._bar, self._place, self._said,
             self._empty, self._case, self._word, self._note, self._facts, self._verdict,
-            *self._heads.values(), *self._plots.values(), *self._feet.values(), self._past_head,
-            self._past_plot, self._bulk, self._selected, self._bulk_note,
+            *self._answers.outputs, *self._past.outputs, self._bulk, self._selected, self._bulk_note,
         ]  # fmt: skip
 
     @property
@@ -191,12 +201,25 @@ class ReviewTab:
             given = [chosen, self._token, self._selected, self._bulk_note]
             button.click(self._decider(finding.value, bulk=True), given, outputs, **_QUIET)
 
-    def in_language(self, language: str, token: str) -> dict[Any, Any]:
+    def in_language(self, language: str, account: gr.OAuthProfile | None, token: str) -> dict[Any, Any]:
         """Return the updates that say the tab's present state in another language."""
         try:
-            return self._present(self._access.login_of(token), language) | {self._said: ""}
+            return self._present(self._access.login_of(token, account), language) | {self._said: ""}
         except FraudError:
-            return {self._said: ""}
+            return self.first_view(language, account) | {self._said: ""}
+
+    def first_view(self, language: str, account: gr.OAuthProfile | None) -> dict[Any, Any]:
+        """Return the updates for who comes back from the Hub: the queue, or why it stays closed."""
+        if account is None or not self._access.by_account:
+            return {}
+        try:
+            return self._present(self._access.login_of("", account), language)
+        except FraudError as error:
+            return {
+                self._said: self._alert(error, language),
+                self._sign_in: gr.update(visible=False),
+                self._sign_in_other: gr.update(visible=True),
+            }
 
     def _enter(self, language: str, name: str, password: str, request: gr.Request) -> dict[Any, Any]:
         address = request.client.host if request.client else ""
@@ -212,9 +235,11 @@ class ReviewTab:
         return self._closed() | {self._said: ""}
 
     def _decider(self, finding: str, *, bulk: bool = False) -> Callable[..., dict[Any, Any]]:
-        def decide(language: str, token: str, chosen: object, note: str) -> dict[Any, Any]:
+        def decide(
+            language: str, token: str, chosen: object, note: str, account: gr.OAuthProfile | None = None
+        ) -> dict[Any, Any]:
             try:
-                login = self._access.login_of(token)
+                login = self._access.login_of(token, account)
             except FraudError as error:
                 return self._closed() | {self._said: self._alert(error, language)}
             flag_ids = [str(one) for one in chosen] if isinstance(chosen, list) else [str(chosen or "")]
@@ -263,6 +288,8 @@ class ReviewTab:
         updates: dict[Any, Any] = {
             self._gate: gr.update(visible=False),
             self._bar: gr.update(visible=True),
+            self._log_out: gr.update(visible=login.account is None),
+            self._sign_out: gr.update(visible=login.account is not None),
             self._place: evidence.place_html(len(cases), QUEUE, language) if cases else "",
             self._case: gr.update(visible=bool(cases)),
             self._empty: gr.update(
@@ -287,43 +314,26 @@ class ReviewTab:
             self._facts: evidence.facts_html(profile, prediction.transaction, language),
             self._verdict: answers.verdict_html(prediction, language),
         }
-        for model in MODELS:
-            updates[self._heads[model]] = answers.answer_html(prediction.scores[model], language)
-        return updates | self._reasons(prediction, language) | self._past(prediction, language)
+        updates |= self._answers.show(profile, prediction, self._reasons(prediction), language)
+        return updates | self._past.show(profile, prediction.transaction, self._past_of(prediction), language)
 
-    def _reasons(self, prediction: Prediction, language: str) -> dict[Any, Any]:
-        profile, updates = self._service.profile, dict[Any, Any]()
+    def _reasons(self, prediction: Prediction) -> dict[str, Explanation] | None:
         try:
-            explanations = self._service.explain(prediction)
+            return self._service.explain(prediction)
         except FraudError:
-            missing = f'<p class="quiet">{text("review_no_reasons", language)}</p>'
-            updates.update({foot: missing for foot in self._feet.values()})
-            return updates | {plot: gr.update(visible=False) for plot in self._plots.values()}
-        for model in MODELS:
-            figure = plot_data(answers.answer_figure(profile, explanations[model], language))
-            updates[self._plots[model]] = gr.update(value=figure, visible=True)
-            updates[self._feet[model]] = answers.scale_html(profile, explanations[model], language)
-        return updates
+            return None
 
-    def _past(self, prediction: Prediction, language: str) -> dict[Any, Any]:
-        profile, main = self._service.profile, self._service.profile.main_entity
-        if not self._has_past or main is None:
-            return {}
+    def _past_of(self, prediction: Prediction) -> Sequence[Mapping[str, Any]]:
+        main = self._service.profile.main_entity
+        if prediction.history is not None or main is None:
+            return prediction.history or ()
         entity = prediction.transaction.get(main.column)
-        past: Sequence[Any] = prediction.history or ()
-        if prediction.history is None and entity:
-            past = self._service.past_of(str(entity))
-        marks = answers.past_marks(profile, past, prediction.transaction, language)
-        n_past = max(len(marks) - 1, 0)
-        plot = gr.update(visible=False)
-        if n_past:
-            plot = gr.update(value=plot_data(answers.past_figure(profile, marks, language)), visible=True)
-        return {self._past_head: answers.past_html(profile, entity, n_past, language), self._past_plot: plot}
+        return self._service.past_of(str(entity)) if entity else ()
 
     def _closed(self) -> dict[Any, Any]:
         """Return the updates that show the login again, and nothing of any case."""
         hidden = gr.update(visible=False)
-        blank = [self._place, self._word, self._facts, self._verdict, self._past_head]
+        blank = [self._place, self._word, self._facts, self._verdict]
         return {
             self._token: "",
             self._shown: "",
@@ -334,8 +344,9 @@ class ReviewTab:
             self._bulk: hidden,
             self._selected: gr.update(choices=[], value=[]),
             self._note: "",
-            **dict.fromkeys([*blank, *self._heads.values(), *self._feet.values()], ""),
-            **dict.fromkeys([*self._plots.values(), self._past_plot], gr.update(value=None, visible=False)),
+            **dict.fromkeys(blank, ""),
+            **self._answers.closed(),
+            **self._past.closed(),
         }
 
     def _alert(self, error: FraudError, language: str) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 
 from fraud.errors import FraudError, NotFound, TransactionError
-from fraud.records import MODELS, Prediction
+from fraud.records import Prediction
 from fraud.service import FraudService
 from fraud.ui import answers
 from fraud.ui.flagging import FlagSection, alert_html
 from fraud.ui.form import TransactionForm, moment_of, time_value
+from fraud.ui.keeping import KeepSection
 from fraud.ui.language import Localised
-from fraud.ui.plots import plot_data
+from fraud.ui.panels import AnswerPanel, PastPanel
 from fraud.ui.texts import error_text, kind_name, text
 
 _NEXT_PURCHASE = timedelta(hours=1)
@@ -47,7 +48,7 @@ class ScoreTab:
             with gr.Column(elem_classes=["entry"], min_width=280):
                 with gr.Column(elem_classes=["sheet"]):
                     self._draw_entry()
-                self._draw_past()
+                self._past = PastPanel(self._service.profile)
             with gr.Column(elem_classes=["results"], elem_id="results", min_width=280):
                 self._draw_results()
                 self._flag = FlagSection(self._service, self._localised, self._language, self._prediction_id)
@@ -63,6 +64,7 @@ class ScoreTab:
             variant="primary",
             elem_id="score",
         )
+        self._keep = KeepSection(self._service, self._localised)
 
     def _draw_examples(self) -> list[gr.Button]:
         make, chips = self._localised.make, []
@@ -88,44 +90,27 @@ class ScoreTab:
     def _draw_results(self) -> None:
         loading = f'<div class="verdict stale"><p>{text("loading", "en")}</p></div>' if self._examples else ""
         self._verdict = gr.HTML(loading, elem_id="verdict")
-        self._heads: dict[str, gr.HTML] = {}
-        self._plots: dict[str, gr.Plot] = {}
-        self._feet: dict[str, gr.HTML] = {}
-        with gr.Row(elem_classes=["answers"], equal_height=True):
-            for model in MODELS:
-                with gr.Column(elem_classes=["answer", "sheet"], elem_id=f"answer-{model}", min_width=260):
-                    self._heads[model] = gr.HTML()
-                    self._plots[model] = gr.Plot(show_label=False, container=False, elem_classes=["reasons"])
-                    self._feet[model] = gr.HTML()
-
-    def _draw_past(self) -> None:
-        profile = self._service.profile
-        timed = profile.columns.time is not None and profile.columns.amount is not None
-        self._has_past = profile.main_entity is not None and timed
-        with gr.Column(elem_classes=["past", "sheet"], visible=self._has_past):
-            self._past_head = gr.HTML()
-            self._past_plot = gr.Plot(
-                show_label=False, container=False, elem_classes=["timeline"], visible=False
-            )
+        self._answers = AnswerPanel("answer")
 
     @property
     def outputs(self) -> list[Any]:
         """Every component that the handlers may change."""
         return [
-            self._prediction_id, self._alert, self._verdict, *self._heads.values(), *self._plots.values(),
-            *self._feet.values(), self._past_head, self._past_plot, *self._chips,
-            *self._form.components, *([self._form.more] if self._form.more else []), *self._flag.outputs,
+            self._prediction_id, self._alert, self._verdict, *self._answers.outputs, *self._past.outputs,
+            *self._chips, *self._form.components, *([self._form.more] if self._form.more else []),
+            *self._flag.outputs, *self._keep.outputs,
         ]  # fmt: skip
 
     # What happens
 
     def _wire(self) -> None:
         typed = [self._language, *self._form.components]
-        scored = self._button.click(self._score_typed, typed, self.outputs, **_QUIET)
+        kept = [self._language, self._keep.consent, *self._form.components]
+        scored = self._button.click(self._score_and_keep, kept, self.outputs, **_QUIET)
         scored.then(None, js=_SHOW_ANSWER)
         for component in self._form.components:
             if isinstance(component, gr.Textbox | gr.Number):
-                component.submit(self._score_typed, typed, self.outputs, **_QUIET)
+                component.submit(self._score_and_keep, kept, self.outputs, **_QUIET)
         if self._form.entity is not None:
             self._form.entity.component.input(self._choose_entity, typed, self.outputs, **_QUIET)
         for number, chip in enumerate(self._chips[:-1]):
@@ -147,6 +132,7 @@ class ScoreTab:
     def in_language(self, language: str, prediction_id: str, *flag_state: Any) -> dict[Any, Any]:
         """Return the updates that say the tab's present state in another language."""
         updates = self._flag.in_language(language, *flag_state) | {self._alert: ""}
+        updates |= self._keep.in_language(language, prediction_id)
         try:
             return updates | self._present(self._service.prediction(prediction_id), language)
         except NotFound:  # nothing scored yet, or by a version that no longer serves
@@ -169,6 +155,14 @@ class ScoreTab:
 
     def _score_typed(self, language: str, *values: Any) -> dict[Any, Any]:
         return self._press(None) | self._score(self._form.read(values), language)
+
+    def _score_and_keep(self, language: str, keep: bool, *values: Any) -> dict[Any, Any]:
+        """Score what the form holds; with the person's consent, keep it. What was refused is not kept."""
+        updates = self._score_typed(language, *values)
+        prediction_id = updates.get(self._prediction_id)
+        if keep is not True or prediction_id is None:
+            return updates
+        return updates | self._keep.keep(prediction_id, language)
 
     def _choose_entity(self, language: str, *values: Any) -> dict[Any, Any]:
         typed = self._form.read(values)
@@ -201,7 +195,7 @@ class ScoreTab:
         try:
             prediction = self._service.score(transaction)
             asked = prediction.audit_asked is True
-            fresh = self._flag.fresh(audit_asked=asked)
+            fresh = self._flag.fresh(language, audit_asked=asked) | self._keep.fresh()
             return fresh | self._present(prediction, language) | {self._alert: ""}
         except FraudError as error:
             return self._refuse(error, language)
@@ -229,26 +223,13 @@ class ScoreTab:
             self._verdict: answers.verdict_html(prediction, language),
         }
         explanations = self._service.explain(prediction)
-        for model in MODELS:
-            explanation = explanations[model]
-            updates[self._heads[model]] = answers.answer_html(prediction.scores[model], language)
-            updates[self._plots[model]] = plot_data(answers.answer_figure(profile, explanation, language))
-            updates[self._feet[model]] = answers.scale_html(profile, explanation, language)
-        return updates | (self._present_past(prediction.transaction, language) if self._has_past else {})
-
-    def _present_past(self, transaction: Mapping[str, Any], language: str) -> dict[Any, Any]:
-        profile = self._service.profile
-        assert profile.main_entity is not None  # noqa: S101 (checked by `_has_past`)
-        entity = transaction.get(profile.main_entity.column)
+        updates |= self._answers.show(profile, prediction, explanations, language)
+        if not self._past.possible:
+            return updates
+        assert profile.main_entity is not None  # noqa: S101 (checked by `possible`)
+        entity = prediction.transaction.get(profile.main_entity.column)
         past = self._service.past_of(str(entity)) if entity else []
-        marks = answers.past_marks(profile, past, transaction, language)
-        n_past = max(len(marks) - 1, 0)
-        plot = gr.update(visible=False)
-        if n_past:
-            figure = plot_data(answers.past_figure(profile, marks, language))
-            plot = gr.update(value=figure, visible=True)
-        head = answers.past_html(profile, entity, n_past, language)
-        return {self._past_head: head, self._past_plot: plot}
+        return updates | self._past.show(profile, prediction.transaction, past, language)
 
 
 def _worded(words: Any) -> Any:

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.formats import exact, pretty
+from fraud.ui.texts_keep import KEEP_TEXTS
+from fraud.ui.texts_monitoring import MONITORING_TEXTS
+from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
+from fraud.ui.texts_tracing import TRACING_TEXTS
 
 LANGUAGES = ("en", "pt-BR")
 LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "pt-BR": "Português"}
@@ -303,7 +307,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_account_takeover": ("Account takeover", "Conta invadida"),
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
+    **KEEP_TEXTS,
     **REVIEW_TEXTS,
+    **TRACING_TEXTS,
+    **OPERATIONS_TEXTS,
+    **MONITORING_TEXTS,
 }
 
 

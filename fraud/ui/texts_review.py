@@ -22,6 +22,8 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
         "Qualquer nome, sempre o mesmo; só um hash com chave dele é guardado.",
     ),
     "review_log_in": ("Log in", "Entrar"),
+    "review_sign_in": ("Sign in with Hugging Face", "Entrar com o Hugging Face"),
+    "review_sign_in_other": ("Sign out of this account", "Sair desta conta"),
     "review_log_out": ("Log out", "Sair"),
     "review_waiting": (
         "{n} cases wait, the most useful one first",
@@ -88,6 +90,12 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
         "Too many wrong passwords came from here; wait {seconds} seconds and try again.",
         "Chegaram senhas erradas demais daqui; espere {seconds} segundos e tente de novo.",
     ),
+    "error_not_a_reviewer": (
+        "You are signed in as {name}, who is not among the reviewers of this demo; ask its maintainers to "
+        "add you.",
+        "Você entrou como {name}, que não está entre os revisores desta demonstração; peça aos mantenedores "
+        "que incluam você.",
+    ),
     "error_not_logged_in": (
         "Log in first; decisions are only taken from maintainers.",
         "Entre primeiro; decisões só são aceitas de mantenedores.",
@@ -102,9 +110,12 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "withdraw_yes": ("Yes, withdraw", "Sim, retirar"),
     "withdraw_no": ("Keep it", "Manter"),
-    "withdraw_earlier": ("Withdraw an earlier answer", "Retirar uma resposta anterior"),
-    "withdraw_receipt": ("Its receipt", "O recibo dela"),
-    "withdraw_receipt_help": ("It begins with f_.", "Começa com f_."),
+    "withdraw_earlier": (
+        "Something kept earlier: where it is, or take it back",
+        "Algo guardado antes: onde está, ou retirá-lo",
+    ),
+    "withdraw_receipt": ("Its receipt", "O recibo"),
+    "withdraw_receipt_help": ("It begins with f_ or p_.", "Começa com f_ ou p_."),
     "withdraw_send": ("Withdraw it", "Retirar"),
     "withdrawn": (
         "Withdrawn: what receipt {receipt} stood for is used no more and leaves the newest version of the "
@@ -113,7 +124,7 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
         "conjunto de dados no próximo commit.",
     ),
     "withdraw_unknown": (
-        "No answer with this receipt is kept here; check the receipt that you were given.",
-        "Nenhuma resposta com este recibo está guardada aqui; confira o recibo que você recebeu.",
+        "Nothing with this receipt is kept here; check the receipt that you were given.",
+        "Nada com este recibo está guardado aqui; confira o recibo que você recebeu.",
     ),
 }

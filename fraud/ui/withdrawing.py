@@ -1,5 +1,6 @@
 """The button "Withdraw my data" for the receipt just given, and a field for an older one."""
 
+import contextlib
 import html
 from typing import Any
 
@@ -8,6 +9,7 @@ import gradio as gr
 from fraud.errors import FraudError, NotFound
 from fraud.service import FraudService
 from fraud.ui.language import Localised, Words
+from fraud.ui.receipts import receipt_html
 from fraud.ui.texts import error_text, text
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -16,10 +18,17 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 class WithdrawSection:
     """Draws itself inside the current Blocks context; `offer` shows it below a receipt."""
 
-    def __init__(self, service: FraudService, localised: Localised, language: Any, receipt_id: gr.State):
+    def __init__(
+        self,
+        service: FraudService,
+        localised: Localised,
+        language: Any,
+        receipt_id: gr.State,
+        prediction_id: gr.State,
+    ) -> None:
         self._service = service
         self._draw(localised)
-        self._wire(language, receipt_id)
+        self._wire(language, receipt_id, prediction_id)
 
     def _draw(self, localised: Localised) -> None:
         make = localised.make
@@ -64,13 +73,17 @@ class WithdrawSection:
                 elem_id="withdraw-receipt",
                 elem_classes=["field"],
             )
-            self._send = make(
-                gr.Button,
-                lambda language: {"value": text("withdraw_send", language)},
-                size="sm",
-                elem_id="withdraw-send",
-                elem_classes=["narrow"],
-            )
+            with gr.Row(elem_classes=["chips", "picks"]):
+                self._trace = make(
+                    gr.Button, _worded("trace_send"), size="sm", elem_id="trace-send", elem_classes=["narrow"]
+                )
+                self._send = make(
+                    gr.Button,
+                    _worded("withdraw_send"),
+                    size="sm",
+                    elem_id="withdraw-send",
+                    elem_classes=["narrow"],
+                )
             self._earlier_said = gr.HTML(elem_id="withdrawn-earlier")
 
     @property
@@ -95,32 +108,43 @@ class WithdrawSection:
         said = withdrawn_html(receipt_id, language) if withdrawn else ""
         return {self._said: said, self._earlier_said: ""}
 
-    def _wire(self, language: Any, receipt_id: gr.State) -> None:
+    def _wire(self, language: Any, receipt_id: gr.State, prediction_id: gr.State) -> None:
         outputs = self.outputs
         self._ask.click(self._make_sure, None, outputs, **_QUIET)
         self._no.click(self.offer, None, outputs, **_QUIET)
-        self._yes.click(self._withdraw, [language, receipt_id], outputs, **_QUIET)
+        self._yes.click(self._withdraw, [language, receipt_id, prediction_id], outputs, **_QUIET)
         earlier = [language, self._earlier]
         self._send.click(self._withdraw_earlier, earlier, outputs, **_QUIET)
-        self._earlier.submit(self._withdraw_earlier, earlier, outputs, **_QUIET)
+        for trigger in (self._trace.click, self._earlier.submit):
+            trigger(self._trace_earlier, earlier, outputs, **_QUIET)
 
     def _make_sure(self) -> dict[Any, Any]:
         return {self._ask: gr.update(visible=False), self._sure: gr.update(visible=True)}
 
-    def _withdraw(self, language: str, receipt_id: str) -> dict[Any, Any]:
+    def _withdraw(self, language: str, receipt_id: str, prediction_id: str) -> dict[Any, Any]:
+        """Withdraw the answer, and the prediction too if it was kept: who says "my data" means both."""
         try:
             self._service.withdraw(receipt_id)
+            with contextlib.suppress(NotFound):
+                self._service.withdraw(prediction_id)
         except FraudError as error:
             return self.offer() | {self._said: self._alert(error, language)}
         return self.fresh() | {self._said: withdrawn_html(receipt_id, language)}
 
-    def _withdraw_earlier(self, language: str, typed: str) -> dict[Any, Any]:
+    def _withdraw_earlier(self, language: str, typed: str, request: gr.Request) -> dict[Any, Any]:
         receipt_id = (typed or "").strip()[:200]
         try:
-            self._service.withdraw(receipt_id)
+            self._service.withdraw(receipt_id, address_of(request))
         except FraudError as error:
             return {self._earlier_said: self._alert(error, language)}
         return {self._earlier_said: withdrawn_html(receipt_id, language), self._earlier: ""}
+
+    def _trace_earlier(self, language: str, typed: str) -> dict[Any, Any]:
+        try:
+            found = self._service.whereabouts((typed or "").strip()[:200])
+        except FraudError as error:
+            return {self._earlier_said: self._alert(error, language)}
+        return {self._earlier_said: receipt_html(found, language)}
 
     def _alert(self, error: FraudError, language: str) -> str:
         if isinstance(error, NotFound):
@@ -128,6 +152,11 @@ class WithdrawSection:
         else:
             sentence = error_text(error, self._service.profile, language)
         return f'<div class="alert" role="alert"><p>{html.escape(sentence)}</p></div>'
+
+
+def address_of(request: gr.Request) -> str:
+    """Return the network address that a request came from; "" where it has none."""
+    return request.client.host if request.client else ""
 
 
 def _worded(key: str) -> Words:

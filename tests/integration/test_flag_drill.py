@@ -15,3 +15,4 @@ def test_every_acknowledged_flag_is_in_the_dataset_exactly_once(tmp_path: Path, 
     assert result.acknowledged == 60 and result.kills == 2
     assert result.commits_failed >= 1
     assert (result.lost, result.twice, result.not_marked, result.quarantined) == (0, 0, 0, 0)
+    assert (result.submitted_twice, result.unheard) == (0, 0)

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from fraud.cli import main
+from fraud.models.bundle import load_bundle
+from fraud.models.signing import SigningKey, TrustedKeys
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,8 +111,13 @@ def test_a_retraining_waits_for_no_other_one(tmp_path: Path) -> None:
 
 
 def test_simulate_and_train_write_what_they_say(
-    tmp_path: Path, small_profile_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    small_profile_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    key = SigningKey.new()
+    monkeypatch.setenv("FRAUD_SIGNING_KEY", key.seed)
     table = tmp_path / "cards.csv"
     assert main(["simulate", "--rows", "40000", "--days", "90", "--seed", "5", "--out", str(table)]) == 0
     out = tmp_path / "bundle"
@@ -120,3 +127,5 @@ def test_simulate_and_train_write_what_they_say(
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["data"]["source"] == "file" and manifest["data"]["name"] == "cards.csv"
     assert manifest["data"]["n_rows"] == len(pd.read_csv(table))
+    assert manifest["parity"]["xgboost"]["n_rows"] == 100_000
+    assert load_bundle(out, TrustedKeys((key.public,))).version == "1.0.0", "what is trained is signed"

@@ -43,8 +43,11 @@ def test_promotion_and_rollback_move_names_and_no_model(
     registry.promote("1.0.0")
     registry.record(release(small_bundle, tmp_path, "1.0.1"), "second")
     registry.set_challenger("1.0.1")
-    assert registry.promote("1.0.1") == Aliases(champion="1.0.1", previous="1.0.0", challenger=None)
-    assert registry.rollback() == Aliases(champion="1.0.0", previous="1.0.1", challenger=None)
+    promoted = registry.promote("1.0.1")
+    assert promoted.roles == {"champion": "1.0.1", "previous": "1.0.0", "challenger": None}
+    back = registry.rollback()
+    assert back.roles == {"champion": "1.0.0", "previous": "1.0.1", "challenger": None}
+    assert back.sequence == promoted.sequence + 1
     champion = registry.champion()
     assert champion is not None and champion[0] == first
     assert [(v.version, v.roles) for v in registry.versions()] == [

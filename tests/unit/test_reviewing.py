@@ -8,10 +8,9 @@ from fastapi.testclient import TestClient
 from fraud.api import build_api
 from fraud.errors import FlagError, NotFound
 from fraud.feedback.dataset import read_events
-from fraud.feedback.trust import TrustPolicy
+from fraud.feedback.trust import TrustPolicy, decide
 from fraud.records import Finding, Score
 from fraud.repositories.local import LocalRepository
-from fraud.retraining.job import _resolution
 from fraud.reviewing import case_value
 from tests.unit.conftest import NOW
 from tests.unit.test_api import no_background
@@ -151,8 +150,8 @@ def test_what_was_withdrawn_is_used_for_no_training(service, flagged, dataset):
     service.withdraw(gone)
     service.drain()
     now = NOW + PATIENT
-    assert len(_resolution(dataset, before, TrustPolicy(), now).labels) == 2
-    (label,) = _resolution(dataset, dataset.head(), TrustPolicy(), now).labels
+    assert len(decide(read_events(dataset, before)[0], TrustPolicy(), as_of=now).labels) == 2
+    (label,) = decide(read_events(dataset, dataset.head())[0], TrustPolicy(), as_of=now).labels
     events, _ = read_events(dataset, dataset.head())
     assert label.prediction.prediction_id == next(e for e in events if e.event_id == kept).flag.prediction_id
 

@@ -197,3 +197,40 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(
     assert service.refresh() is False
     assert any("xgboost.npz" in problem for problem in service.problems)
     assert service.score(example).model_version.version == "1.0.0", revision
+
+
+def test_nothing_is_kept_of_a_prediction_without_consent(service: FraudService, example: dict) -> None:
+    prediction = service.score(example)
+    with pytest.raises(FlagError, match="consent"):
+        service.keep(prediction.prediction_id)
+    service.score(example, keep=1)  # type: ignore[arg-type]  # consent is True, and nothing that resembles it
+    service.prediction_log.flush()
+    assert service.backlog() == 0
+
+
+def test_a_kept_prediction_has_its_own_id_as_receipt_and_once_is_enough(
+    service: FraudService, example: dict, tmp_path: Path
+) -> None:
+    prediction = service.score(example, keep=True)
+    receipt = service.keep(prediction.prediction_id, consent=True)
+    assert receipt.receipt_id == prediction.prediction_id
+    service.prediction_log.flush()
+    assert service.backlog() == 1
+    service.flag(prediction.prediction_id, "wrong", label="fraud", consent=True)
+    service.drain()
+    repository = LocalRepository(tmp_path / "dataset.git")
+    events, quarantined = read_events(repository, repository.head() or "")
+    assert not quarantined and [type(e).__name__ for e in events] == ["PredictionEvent", "FlagEvent"]
+    assert service.receipt(receipt.receipt_id).committed
+
+
+def test_what_was_just_scored_can_be_taken_back_at_once(service: FraudService, example: dict) -> None:
+    prediction = service.score(example, keep=True)
+    service.withdraw(prediction.prediction_id)
+    assert service.receipt(prediction.prediction_id).withdrawn
+
+
+def test_what_is_queued_is_saved_when_the_service_closes(service: FraudService, example: dict) -> None:
+    prediction = service.score(example, keep=True)
+    service.close()
+    assert service.receipt(prediction.prediction_id).committed

@@ -5,6 +5,7 @@ same whether it is drawn alone, or as part of a longer one; and the days after a
 asking for them (`start_day`). docs/simulator.md says what is modelled and how hard it is.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -89,16 +90,15 @@ def simulate(
     population = draw_population(config, seed, config.cards_for(n_transactions, days))
     parts = []
     for day in range(start_day - origin_days(config), start_day + days):
-        honest, fraudulent = _day(population, config, seed, day, start + timedelta(days=day))
+        honest, fraudulent = one_day(population, config, seed, day, start + timedelta(days=day))
         parts += [honest, *fraudulent] if day >= start_day else fraudulent
     rows = Rows.concat(parts)
     first, end = start_day * DAY_SECONDS, (start_day + days) * DAY_SECONDS
     rows = rows.take((rows.second >= first) & (rows.second < end))
-    order = np.lexsort((rows.amount, rows.typology, rows.merchant, rows.card, rows.second))
-    return _table(rows.take(order), population, start)
+    return table_of(rows, population, start)
 
 
-def _day(
+def one_day(
     population: Population, config: SimulationConfig, seed: int, day: int, today: date
 ) -> tuple[Rows, list[Rows]]:
     """Return the day's honest transactions, and those of the incidents that begin on it, with reports."""
@@ -112,8 +112,11 @@ def _day(
     return report_honest(rng, honest, config), fraudulent
 
 
-def _table(rows: Rows, population: Population, start: date) -> pd.DataFrame:
-    """Return the rows with ids, names and places, as a table."""
+def table_of(
+    rows: Rows, population: Population, start: date, typologies: Sequence[str] = TYPOLOGIES
+) -> pd.DataFrame:
+    """Return the rows with ids, names and places, as a table sorted by time."""
+    rows = rows.take(np.lexsort((rows.amount, rows.typology, rows.merchant, rows.card, rows.second)))
     day = rows.second // DAY_SECONDS
     # Ids count within a day, so that they do not depend on where the window begins.
     number = day * 1_000_000 + np.arange(len(rows)) - np.searchsorted(day, day, side="left")
@@ -136,7 +139,7 @@ def _table(rows: Rows, population: Population, start: date) -> pd.DataFrame:
         "country": country_codes(population)[rows.merchant],
         "is_fraud": (rows.reported >= 0).astype(np.int8),
         "reported_at": _moments(rows.reported, start, known=rows.reported >= 0),
-        "typology": np.array(TYPOLOGIES, dtype=object)[rows.typology],
+        "typology": np.array(typologies, dtype=object)[rows.typology],
     }
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
 

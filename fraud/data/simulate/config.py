@@ -137,7 +137,18 @@ class SimulationConfig:
         return self.n_cards or max(20, round(n_transactions / (days * self.card_rate)))
 
 
-_STREAMS = ("population", "trips", "honest", "compromise", "soft_targets", "incidents", "labels")
+_STREAMS = (
+    "population",
+    "trips",
+    "honest",
+    "compromise",
+    "soft_targets",
+    "incidents",
+    "labels",
+    "emerging",
+    "thinning",
+    "people",
+)
 
 
 def stream(seed: int, name: str, key: int = 0) -> np.random.Generator:

@@ -184,9 +184,9 @@ def test_a_pull_loads_with_class_labels_and_holds_words_for_every_other_reader(r
     assert (event, label, verdict) == ([0, 1], [None, 0], [None, 1])
 
 
-@pytest.mark.parametrize("parallel", [False, True])
-def test_a_pull_holds_what_read_events_returns_however_many_processes_check_it(
-    repository, save, tmp_path, monkeypatch, parallel
+@pytest.mark.parametrize("lines", [1, 3, 8_192])
+def test_a_pull_holds_what_read_events_returns_however_many_lines_are_checked_at_once(
+    repository, save, tmp_path, monkeypatch, lines
 ):
     save(), save()
     first = next(f for f in repository.files(repository.head()) if f.startswith("data/"))
@@ -194,8 +194,7 @@ def test_a_pull_holds_what_read_events_returns_however_many_processes_check_it(
     conflict = json.dumps({**json.loads(said), "label": "legitimate"}).encode()
     again = json.dumps({**json.loads(shown), "node": "n9", "consent_version": "later"}).encode()
     add_shard(repository, b"\n".join([b"nonsense", conflict, again, said]))
-    if parallel:
-        monkeypatch.setattr(checking.check_shards, "__defaults__", (0,))
+    monkeypatch.setattr(checking, "_MAX_LINES", lines)
     report = pull(repository, repository.head(), tmp_path / "out")
     events, bad = read_events(repository, repository.head())
     ids = pq.read_table(tmp_path / "out" / "events.parquet")["event_id"].to_pylist()

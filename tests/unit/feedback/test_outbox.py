@@ -144,20 +144,20 @@ def test_a_fork_does_not_use_its_parents_connection(outbox):
 
 def test_a_full_disk_acknowledges_nothing_and_recovers(outbox):
     outbox.append("f_1", b"{}\n", 1)
-    pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
-    outbox._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = outbox._file._connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox._file._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="full"):
         outbox.append("f_2", b"x" * 100_000, 1)
     with pytest.raises(NotFound):
         outbox.receipt("f_2")
-    outbox._connection.execute("PRAGMA max_page_count = 1000000")
+    outbox._file._connection.execute("PRAGMA max_page_count = 1000000")
     outbox.append("f_2", b"x" * 100_000, 1)
     assert outbox.backlog() == 2
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_error(outbox):
     outbox.append("f_1", b"{}\n", 1)
-    outbox._connection.execute("PRAGMA query_only = ON")
+    outbox._file._connection.execute("PRAGMA query_only = ON")
     with pytest.raises(StorageError, match="cannot be written"):
         outbox.append("f_2", b"{}\n", 1)
 

@@ -6,9 +6,9 @@ import pytest
 from fraud.durable import exclusive
 from fraud.errors import FlagError, NotFound, RepositoryError, SettingsError, StorageError
 from fraud.feedback import store as store_module
-from fraud.feedback.card import dataset_card
+from fraud.feedback.card import dataset_card, schema_version_of
 from fraud.feedback.dataset import read_events
-from fraud.feedback.events import submission
+from fraud.feedback.events import SCHEMA_VERSION, submission
 from fraud.feedback.store import FeedbackStore
 from fraud.repositories.local import LocalRepository
 from fraud.repositories.port import Add
@@ -201,9 +201,53 @@ def test_two_nodes_drain_into_one_repository(tmp_path, rows):
     assert sorted(flags_at_head(LocalRepository(tmp_path / "dataset.git"))) == sorted(receipts)
 
 
+def test_drainers_of_one_disk_queue_and_never_lose_to_each_other(tmp_path, rows):
+    def work(node):
+        repository = Troubled(LocalRepository(tmp_path / "dataset.git"))
+        store = FeedbackStore(tmp_path / node, repository, node, sleep=never)
+        for _ in range(4):
+            store.append(rows())
+            assert store.drain().problem is None
+
+    def never(_):
+        raise AssertionError("a drainer lost its race and had to back off")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, "abcd"))
+    assert len(flags_at_head(LocalRepository(tmp_path / "dataset.git"))) == 16
+
+
+def test_an_older_node_leaves_the_card_of_a_newer_schema(store, repository, rows):
+    store.append(rows())
+    head = store.drain().revision
+    newer = dataset_card().replace(
+        f"Schema version {SCHEMA_VERSION};", f"Schema version {SCHEMA_VERSION + 1};"
+    )
+    assert newer != dataset_card()
+    repository.commit([Add("README.md", newer.encode())], "a newer node", head)
+    store.append(rows())
+    after = store.drain().revision
+    assert repository.read("README.md", after) == newer.encode()
+    assert len(flags_at_head(repository)) == 2
+
+
+@pytest.mark.parametrize(
+    ("card", "version"),
+    [
+        (dataset_card().encode(), SCHEMA_VERSION),
+        (b"---\n---\n- Schema version 1; every row has every column\n", 1),
+        (b"my own words on Schema version 9; as I like\n", None),
+        (b"", None),
+        (b"\xff\xfe- Schema version x;", None),
+    ],
+)
+def test_a_card_says_its_schema_version_or_none(card, version):
+    assert schema_version_of(card) == version
+
+
 def test_a_damaged_record_is_named_and_the_rest_is_committed(store, repository, rows):
     good, bad = store.append(rows()), store.append(rows())
-    with store._outbox._transaction() as database:
+    with store._outbox._file.transaction() as database:
         database.execute("UPDATE submissions SET payload = x'00' WHERE receipt_id = ?", (bad.receipt_id,))
     report = store.drain()
     assert (report.damaged, report.n_submissions, report.backlog) == ((bad.receipt_id,), 1, 1)
@@ -212,7 +256,7 @@ def test_a_damaged_record_is_named_and_the_rest_is_committed(store, repository, 
 
 def test_a_batch_that_is_all_damaged_makes_no_commit(store, repository, rows):
     store.append(rows())
-    with store._outbox._transaction() as database:
+    with store._outbox._file.transaction() as database:
         database.execute("UPDATE submissions SET payload = x'00'")
     assert store.drain().n_batches == 0
     assert repository.head() is None

@@ -7,8 +7,8 @@ import pytest
 from fraud.errors import NotFound, RepositoryError
 from fraud.feedback.dataset import read_events
 from fraud.feedback.events import review_row, submission, withdrawal_row
-from fraud.feedback.labels import resolve_labels
 from fraud.feedback.store import FeedbackStore
+from fraud.feedback.trust import TrustPolicy, decide
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.records import Finding, Review, Withdrawal
 from fraud.repositories.local import LocalRepository
@@ -141,7 +141,7 @@ def test_another_node_withdraws_what_it_finds_at_the_head(tmp_path, store, repos
 def test_a_receipt_that_was_never_given_gets_one_sentence(store, save, withdraw, receipt):
     save(store, "harmless")
     store.drain()
-    with pytest.raises(NotFound, match="No flag with this receipt is kept here") as caught:
+    with pytest.raises(NotFound, match="Nothing with this receipt is kept here") as caught:
         withdraw(store, receipt)
     assert caught.value.field == "receipt_id"
     assert store.backlog() == 0
@@ -164,7 +164,7 @@ def test_what_others_said_of_the_same_prediction_stays_with_what_they_saw(
     store.drain()
     text = text_at(repository, repository.head())
     assert text.count('"event":"prediction"') == 1 and "mine" not in text
-    (label,) = resolve_labels(read_events(repository, repository.head())[0], as_of=later).labels
+    (label,) = decide(read_events(repository, repository.head())[0], TrustPolicy.naive(), as_of=later).labels
     assert label.reporters == ("r2",)
     withdraw(store, theirs)
     store.drain()
@@ -195,7 +195,7 @@ def test_content_committed_by_a_node_that_had_not_heard_of_it_is_used_for_nothin
     repository.commit([Add("data/train-20990101-late-1.jsonl", content)], "late", repository.head())
     events, bad = read_events(repository, repository.head())
     assert (len(events), bad) == (1, [])
-    assert resolve_labels(events, as_of=later).labels == ()
+    assert decide(events, TrustPolicy.naive(), as_of=later).labels == ()
 
 
 def test_a_withdrawal_counts_even_as_of_a_time_before_it(store, repository, save, withdraw, later):
@@ -207,8 +207,8 @@ def test_a_withdrawal_counts_even_as_of_a_time_before_it(store, repository, save
     store.drain()
     stones, _ = read_events(repository, repository.head())
     assert stones[0].withdrawal == tombstone
-    assert resolve_labels(events, as_of=later).labels
-    assert resolve_labels(events + stones, as_of=later - timedelta(hours=23)).labels == ()
+    assert decide(events, TrustPolicy.naive(), as_of=later).labels
+    assert decide(events + stones, TrustPolicy.naive(), as_of=later - timedelta(hours=23)).labels == ()
 
 
 def test_a_comment_that_quotes_a_receipt_is_not_withdrawn_with_it(store, repository, save, withdraw):

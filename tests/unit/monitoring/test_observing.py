@@ -81,9 +81,11 @@ def _kept(prediction):
     return _flagged(prediction)[1][:1]
 
 
-def _observe(rows, profile=PROFILE, **changes):
-    window = {"start": NOON, "end": NOON + timedelta(days=1), "as_of": NOON + timedelta(days=30)}
-    return observe([table_of(rows)], profile, trust=AT_ONCE, **(window | changes))
+def _observe(
+    rows, profile=PROFILE, start=NOON, end=NOON + timedelta(days=1), as_of=NOON + timedelta(days=30)
+):
+    tables = [table_of(rows)]
+    return observe(tables, profile, {"now": (start, end)}, as_of=as_of, trust=AT_ONCE)["now"]
 
 
 def test_predictions_come_in_the_order_in_which_they_were_made() -> None:
@@ -153,16 +155,36 @@ def test_only_the_window_and_the_profile_are_looked_at() -> None:
     assert len(_observe(rows).observations) == 1
 
 
-def test_what_does_not_fit_the_profile_is_left_out_and_counted() -> None:
-    rows = _kept(_shown(0)) + _kept(_shown(1, transaction=_transaction(amount=-3.0)))
+def test_what_the_profile_cannot_read_is_left_out_and_counted() -> None:
+    rows = _kept(_shown(0)) + _kept(_shown(1, transaction=_transaction(amount="many")))
     found = _observe(rows)
     assert found.observations.transactions.numbers["amount"].tolist() == [10]
-    assert dict(found.unused) == {"does not fit the profile any more": 1}
+    assert dict(found.unused) == {"cannot be read by the profile": 1}
+
+
+def test_what_broke_upstream_is_seen_and_not_left_out() -> None:
+    broken = [_transaction(amount=-3e6), _transaction(category=None), _transaction(channel="fax")]
+    rows = [row for i, t in enumerate(broken) for row in _kept(_shown(i, transaction=t))]
+    found = _observe(rows).observations.transactions
+    assert found.numbers["amount"][0] == -3e6
+    assert found.texts["category"].texts()[1] is None
+    assert found.texts["channel"].texts()[2] == "fax"
 
 
 def test_no_predictions_are_no_observations() -> None:
     assert len(_observe([]).observations) == 0
-    assert len(observe([], PROFILE, start=NOON, end=NOON, as_of=NOON, trust=AT_ONCE).observations) == 0
+    found = observe([], PROFILE, {"now": (NOON, NOON)}, as_of=NOON, trust=AT_ONCE)
+    assert len(found["now"].observations) == 0
+
+
+def test_stretches_may_overlap_and_are_read_in_one_pass() -> None:
+    rows = _kept(_shown(0)) + _kept(_shown(1)) + _kept(_shown(2))
+    stretches = {
+        "early": (NOON, NOON + timedelta(minutes=2)),
+        "late": (NOON + timedelta(minutes=1), NOON + timedelta(minutes=3)),
+    }
+    found = observe(iter([table_of(rows)]), PROFILE, stretches, as_of=NOON, trust=AT_ONCE)
+    assert {name: len(part.observations) for name, part in found.items()} == {"early": 2, "late": 2}
 
 
 @pytest.mark.parametrize("name", ["ulb", "handbook", "sparkov"])

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from fraud.durable import exclusive
 from fraud.errors import NotFound, RepositoryError
 from fraud.repositories.git import Git
 from fraud.repositories.local import LocalRepository
@@ -212,3 +213,43 @@ def test_the_git_process_of_a_dead_writer_keeps_the_lock_until_it_ends(repositor
         LocalRepository(repository._directory, lock_timeout_s=0.05).commit([Add("a", b"2")], "two", first)
     orphan.communicate()
     assert repository.commit([Add("a", b"2")], "two", first) == repository.head()
+
+
+def test_a_turn_that_takes_too_long_is_said_and_leaves_the_queue_open(tmp_path):
+    holder, other = (LocalRepository(tmp_path / "r.git", lock_timeout_s=0.05) for _ in range(2))
+    with holder.turn(), pytest.raises(RepositoryError, match="had its turn for too long"), other.turn():
+        raise AssertionError("two had a turn at once")
+    with other.turn():
+        pass
+    with pytest.raises(OSError, match="of the work itself"), holder.turn():
+        raise OSError("of the work itself")
+
+
+def test_who_has_just_had_a_turn_does_not_come_past_who_waits(tmp_path):
+    order, waiting = [], threading.Event()
+    first, second = (LocalRepository(tmp_path / "r.git") for _ in range(2))
+
+    def wait_once():
+        waiting.set()
+        with second.turn():
+            order.append("second")
+
+    with first.turn():
+        thread = threading.Thread(target=wait_once)
+        thread.start()
+        waiting.wait(10)
+        gate = tmp_path / "r.git" / "turn-gate.mutex"
+        while not _is_held(gate):
+            time.sleep(0.001)
+    with first.turn():
+        order.append("first again")
+    thread.join(10)
+    assert order == ["second", "first again"]
+
+
+def _is_held(path):
+    try:
+        with exclusive(path, 0):
+            return False
+    except TimeoutError:
+        return True

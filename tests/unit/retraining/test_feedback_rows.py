@@ -154,7 +154,8 @@ def test_other_profiles_and_misfits_are_counted_with_their_reason(
     base: Transactions, plan: Split, small_profile: Profile
 ) -> None:
     record = to_record(base, len(base) - 1, small_profile)
-    labels = [flagged(record, profile="ulb"), flagged(record | {"amount": -1})]
+    misfit = replace(flagged(record | {"amount": -1}), content_digest="e")
+    labels = [flagged(record, profile="ulb"), misfit]
     rows = feedback_rows(labels, base, plan, small_profile, NOW)
     assert rows.unused == {"scored under another profile": 1, "does not fit the profile any more": 1}
 

@@ -1,6 +1,7 @@
 import pytest
 
-from fraud.errors import AccessDenied, RateLimited
+from fraud.errors import AccessDenied, RateLimited, SettingsError
+from fraud.settings import read_settings
 from fraud.ui import access as module
 from fraud.ui.access import FREE_TRIES, ReviewAccess
 
@@ -126,3 +127,79 @@ def test_memory_is_bounded(access: ReviewAccess, monkeypatch: pytest.MonkeyPatch
     for n in range(200):
         guess(access, session=str(n), address=f"10.0.0.{n}")
     assert len(access._wrong) <= 8
+
+
+SPACE = {
+    "SYSTEM": "spaces",
+    "SPACE_ID": "org/demo",
+    "OAUTH_CLIENT_ID": "id",
+    "OAUTH_CLIENT_SECRET": "secret",
+    "OAUTH_SCOPES": "openid profile",
+    "OPENID_PROVIDER_URL": "https://provider.example",
+    "FRAUD_REVIEWERS": " ana, the-team,, ",
+}
+
+
+def test_on_a_space_the_listed_may_sign_in(caplog: pytest.LogCaptureFixture) -> None:
+    assert read_settings(SPACE).review.reviewers == ("ana", "the-team") and not caplog.messages
+    assert read_settings(SPACE | {"FRAUD_REVIEWERS": ""}).review.reviewers == ()
+    with pytest.raises(SettingsError, match="FRAUD_REVIEWERS must be names"):
+        read_settings(SPACE | {"FRAUD_REVIEWERS": "ana; bo"})
+
+
+@pytest.mark.parametrize("name", sorted(set(SPACE) - {"FRAUD_REVIEWERS"}))
+@pytest.mark.parametrize("value", [None, ""])
+def test_where_a_session_could_be_forged_nobody_signs_in(
+    name: str, value: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment = {key: given for key, given in SPACE.items() if key != name}
+    settings = read_settings(environment if value is None else environment | {name: value})
+    assert settings.review.reviewers == ()
+    (said,) = caplog.messages
+    assert (
+        name in said
+        and "nobody can sign in to review" in said
+        and "secret" not in said.lower().replace("oauth_client_secret", "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("claims", "welcome"),
+    [
+        ({"preferred_username": "ana"}, True),
+        ({"preferred_username": "bo", "orgs": [{"preferred_username": "the-team"}]}, True),
+        ({"preferred_username": "Ana"}, False),
+        ({"preferred_username": "", "orgs": [{"preferred_username": "the-team"}]}, False),
+        ({"name": "ana"}, False),
+        ({}, False),
+        ({"preferred_username": "bo", "orgs": "the-team"}, False),
+        ({"preferred_username": "bo", "orgs": ["the-team", None, {"name": "the-team"}]}, False),
+        (
+            {
+                "preferred_username": "bo",
+                "orgs": [{"preferred_username": "the-team", "securityRestrictions": ["sso"]}],
+            },
+            False,
+        ),
+    ],
+)
+def test_only_listed_names_review(claims: dict, welcome: bool) -> None:
+    access = ReviewAccess(None, reviewers=["ana", "the-team"])
+    if welcome:
+        login = access.login_of("", claims)
+        assert login.reviewer == f"huggingface:{claims['preferred_username']}"
+        assert access.login_of("forged", claims) is login, "what one was unsure about is remembered"
+        return
+    with pytest.raises(AccessDenied, match="not among the reviewers"):
+        access.login_of("", claims)
+
+
+def test_without_a_list_no_account_opens_anything() -> None:
+    with pytest.raises(AccessDenied, match="Log in first"):
+        ReviewAccess(PASSWORD).login_of("", {"preferred_username": "ana"})
+
+
+def test_an_unlisted_account_may_still_know_the_password() -> None:
+    access = ReviewAccess(PASSWORD, reviewers=["ana"])
+    token = access.log_in(PASSWORD, "bo", "s", "192.0.2.1")
+    assert access.login_of(token, {"preferred_username": "mallory"}).reviewer == "bo"

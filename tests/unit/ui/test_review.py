@@ -15,6 +15,7 @@ from fraud.ui.language import Localised
 from fraud.ui.review import ReviewTab
 from fraud.ui.withdrawing import WithdrawSection
 
+NOBODY: Any = SimpleNamespace(client=None)
 PASSWORD = "correct horse battery"  # noqa: S105 (nobody else's)
 
 
@@ -142,7 +143,7 @@ def test_comments_notes_and_votes_are_escaped(tab: ReviewTab, service: FraudServ
         next(case for case in service.review_queue() if case.flag.flag_id == first), "pt-BR"
     )[tab._word]
     assert "<img" not in word and "<script>" not in word and word.count("&lt;img") == 2
-    assert "1 disseram fraude" in word and tab.in_language("pt-BR", token)[tab._said] == ""
+    assert "1 disseram fraude" in word and tab.in_language("pt-BR", None, token)[tab._said] == ""
 
 
 def test_a_case_of_a_retired_version_is_shown_without_reasons(
@@ -151,8 +152,8 @@ def test_a_case_of_a_retired_version_is_shown_without_reasons(
     flag(service)
     monkeypatch.setattr(service._champion, "scorer_of", lambda version: None)
     updates = enter(tab)
-    assert all("no longer serves" in updates[foot] for foot in tab._feet.values())
-    assert all("decision" in updates[head] for head in tab._heads.values())
+    assert all("no longer serves" in updates[foot] for foot in tab._answers.feet.values())
+    assert all("decision" in updates[head] for head in tab._answers.heads.values())
 
 
 def test_every_handler_is_private() -> None:
@@ -175,19 +176,30 @@ def test_the_password_is_a_secret_of_some_length() -> None:
 @pytest.fixture
 def section(service: FraudService) -> WithdrawSection:
     with gr.Blocks():
-        return WithdrawSection(service, Localised(), gr.State("en"), gr.State(""))
+        return WithdrawSection(service, Localised(), gr.State("en"), gr.State(""), gr.State(""))
 
 
 def test_a_receipt_can_be_withdrawn_now_or_later(section: WithdrawSection, service: FraudService) -> None:
     now, later = flag(service, 0), flag(service, 1)
-    assert now in section._withdraw("en", now)[section._said]
+    assert now in section._withdraw("en", now, "")[section._said]
     assert now in section.in_language("pt-BR", now)[section._said]
-    done = section._withdraw_earlier("pt-BR", f" {later} ")
+    done = section._withdraw_earlier("pt-BR", f" {later} ", NOBODY)
     assert "Retirado" in done[section._earlier_said] and done[section._earlier] == ""
     assert not service.review_queue() and service.receipt(now).withdrawn
 
 
+def test_a_receipt_tells_where_its_answer_is(section: WithdrawSection, service: FraudService) -> None:
+    flag_id = flag(service)
+    assert "joins the feedback dataset" in section._trace_earlier("en", f" {flag_id} ")[section._earlier_said]
+    service.drain()
+    said = section._trace_earlier("pt-BR", flag_id)[section._earlier_said]
+    assert "nenhuma versão foi treinada" in said and flag_id in said
+    service.withdraw(flag_id)
+    assert "Withdrawn" in section._trace_earlier("en", flag_id)[section._earlier_said]
+    assert "Nothing with" in section._trace_earlier("en", "<b>")[section._earlier_said]
+
+
 @pytest.mark.parametrize("typed", ["", "f_nothing", "<b>", None])
 def test_an_unknown_receipt_is_said_so(section: WithdrawSection, typed: Any) -> None:
-    said = section._withdraw_earlier("en", typed)[section._earlier_said]
-    assert "No answer with this receipt" in said and "<b>" not in said
+    said = section._withdraw_earlier("en", typed, NOBODY)[section._earlier_said]
+    assert "Nothing with this receipt" in said and "<b>" not in said

@@ -12,6 +12,8 @@ from fraud.ui.texts import TEXTS, choose_language, error_text, kind_name, text
 
 SOURCES = Path(fraud.ui.__file__).parent
 KEYS_MADE_BY_RULE = (
+    "reviewed_",
+    "unused_",
     "decision_", "would_", "both_", "mark_", "label_", "noted_", "model_", "scale_", "kind_",
     "review_said_", "review_verdict_", "review_bulk_", "review_kept_", *(f"review_{f}" for f in Finding),
 )  # fmt: skip
@@ -40,7 +42,8 @@ def test_every_rule_of_a_transaction_has_its_sentence_in_both_languages(code: st
 @pytest.mark.parametrize(
     "code",
     ["no_consent", "verdict", "label", "prediction_gone", "version_changed", "comment_control", "no_receipt",
-     "outbox_full", "outbox_failed", "outbox_gone", "wrong_password", "locked_out", "not_logged_in"],
+     "outbox_full", "outbox_failed", "outbox_gone", "wrong_password", "locked_out", "not_logged_in",
+     "rate_limited", "lookups_limited"],
 )  # fmt: skip
 def test_every_error_that_a_visitor_can_meet_is_translated(code: str) -> None:
     assert f"error_{code}" in TEXTS

@@ -1,0 +1,428 @@
+"""Do the intervals of monitored performance cover, is the audit sharp, does the gap alarm tell drift.
+
+    python -m benchmarks.monitoring_performance [--windows 500] [--only PART]
+
+Windows are drawn from the shipped models' held-out predictions (artifacts/), so the whole truth of every
+window is known. Lots are the audit sampler's (`fraud.feedback.audit.influence`, floor 0.25), scaled to the
+number of labels. The naive figure uses every known label unweighted: the audit's answers and what people
+volunteer, who report 60% of missed frauds, 30% of false alarms, 10% of frauds found and 1 in 1,000 of the
+rest. `--scores FILE` (npz with p and y) adds another model's scores, such as one of real payments.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fraud.data.profile import DAY_MS, Profile, load_profile
+from fraud.data.sources import load_transactions
+from fraud.data.table import Coded, Transactions
+from fraud.feedback.audit import AuditPolicy, audited_f1
+from fraud.models.evaluate import Ranking
+from fraud.monitoring.assessing import Reference
+from fraud.monitoring.audited import AuditedWindow, audited_window
+from fraud.monitoring.estimated import Meaning, estimated_performance, fit_meaning
+from fraud.monitoring.gap import gap_test
+from fraud.monitoring.observations import ModelAnswers, Observations
+from fraud.monitoring.performance import naive_figures, realised_figures
+from fraud.monitoring.segments import SegmentPolicy, amount_edges, assess_segments
+from fraud.monitoring.verdicts import EvidencePolicy, Health
+from fraud.records import MODELS
+
+BUNDLE = Path("artifacts")
+N = 20_000
+WINDOWS_PER_REFERENCE = 5
+CBPE_WINDOWS = 100
+POLICY = EvidencePolicy()
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Held-out predictions with their labels: what windows are drawn from."""
+
+    labels: np.ndarray
+    probability: dict[str, np.ndarray]
+    threshold: dict[str, float]
+    table: Transactions | None = None
+
+    def take(self, rows: np.ndarray) -> "Pool":
+        """Return the rows at these positions."""
+        probability = {name: p[rows] for name, p in self.probability.items()}
+        table = None if self.table is None else self.table.take(rows)
+        return Pool(self.labels[rows], probability, self.threshold, table)
+
+    def alerted(self, name: str) -> np.ndarray:
+        """Return whether a model alerts, row by row."""
+        return self.probability[name] >= self.threshold[name]
+
+
+def shipped() -> Pool:
+    found = pd.read_parquet(BUNDLE / "resultados" / "predicoes_teste.parquet")
+    manifest = json.loads((BUNDLE / "manifest.json").read_text(encoding="utf-8"))
+    cut = {name: manifest["models"][name]["thresholds"]["review"] for name in MODELS}
+    table, _ = load_transactions(load_profile("cards"), None)
+    place = {identity: row for row, identity in enumerate(table.ids.tolist())}
+    rows = np.array([place[identity] for identity in found["id"]])
+    scores = {name: found[name].to_numpy(np.float64) for name in MODELS}
+    return Pool(found["label"].to_numpy(np.float64), scores, cut, table.take(rows))
+
+
+def chances(window: Pool, n_labels: int, uniform: bool = False) -> np.ndarray:
+    """Return pi as the sampler sets it, scaled so that `n_labels` lots fall on average."""
+    n = len(window.labels)
+    if uniform:
+        return np.full(n, n_labels / n)
+    f1, floor = 0.5, AuditPolicy().floor
+    p = np.mean(list(window.probability.values()), axis=0)
+    squares = [
+        np.where(window.alerted(m), 4 * p * (1 - f1) ** 2 + (1 - p) * f1**2, f1**2 * p)
+        for m in window.probability
+    ]
+    size = np.sqrt(np.mean(squares, axis=0))
+    pi = n_labels / n * (floor + (1 - floor) * size / size.mean())
+    for _ in range(30):
+        pi = np.minimum(1.0, pi * n_labels / np.minimum(1.0, pi).sum())
+    return pi
+
+
+def draw(pool: Pool, rng: np.random.Generator, rate: float | None = None, hidden: float = 0.0) -> Pool:
+    """Return N rows with replacement, at another fraud rate, or with new frauds that no model suspects."""
+    weight = None
+    if rate is not None:
+        base = pool.labels.mean()
+        weight = np.where(pool.labels == 1, rate / base, (1 - rate) / (1 - base))
+        weight = weight / weight.sum()
+    rows = rng.choice(len(pool.labels), N, p=weight) if rate else rng.integers(0, len(pool.labels), N)
+    window = pool.take(rows)
+    unsuspected = ~np.any([window.alerted(m) for m in pool.probability], axis=0)
+    labels = np.where(unsuspected & (rng.random(N) < hidden), 1.0, window.labels)
+    return replace(window, labels=labels)
+
+
+def f1_of(labels: np.ndarray, alerted: np.ndarray) -> float:
+    return float(2 * labels[alerted].sum() / (alerted.sum() + labels.sum()))
+
+
+def volunteered(labels: np.ndarray, alerted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    chance = np.where(labels == 1, np.where(alerted, 0.1, 0.6), np.where(alerted, 0.3, 0.001))
+    return rng.random(len(labels)) < chance
+
+
+def audit(window: Pool, name: str, labels: np.ndarray, asked: np.ndarray, pi: np.ndarray) -> AuditedWindow:
+    return audited_window(window.probability[name], window.alerted(name), labels, asked, pi)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How windows are made and asked about."""
+
+    words: str
+    n_labels: int = 300
+    rate: float | None = None
+    hidden: float = 0.0
+    response: float = 1.0
+
+
+SCENARIOS = (
+    Scenario("100 labels", 100),
+    Scenario("300 labels"),
+    Scenario("1,000 labels", 1000),
+    Scenario("300 labels, 0.2% fraud", rate=0.002),
+    Scenario("300 labels, 3% fraud", rate=0.03),
+    Scenario("300 labels, 0.3% new hidden frauds", hidden=0.003),
+    Scenario("300 asked, 70% of alerts and 50% of others answer", response=0.7),
+    Scenario("40 labels, 0.2% fraud", 40, rate=0.002),
+)
+
+
+def coverage(pool: Pool, meanings: dict[str, Meaning], scenario: Scenario, n_windows: int) -> Iterator[str]:
+    """Yield a row of the table for each model."""
+    rng = np.random.default_rng(17)
+    costs = load_profile("cards").costs
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in pool.probability}
+    for _ in range(n_windows):
+        window = draw(pool, rng, scenario.rate, scenario.hidden)
+        pi = chances(window, scenario.n_labels)
+        asked = rng.random(N) < pi
+        for name in found:
+            alerted, truth = window.alerted(name), window.labels
+            reached = rng.random(N) < np.where(alerted, scenario.response, scenario.response - 0.2)
+            answered = asked & (reached | (scenario.response == 1))
+            labels = np.where(answered, truth, np.nan)
+            sample = audit(window, name, labels, asked, pi)
+            figure = realised_figures(sample, meanings[name](sample.probability), None, costs)["f1"]
+            normal = audited_f1(sample.labels, alerted[sample.rows].astype(float), sample.chance[sample.rows])
+            said = np.where(answered | volunteered(truth, alerted, rng), truth, np.nan)
+            naive = naive_figures(said, alerted)["f1"]
+            target = f1_of(truth, alerted)
+            within = normal is not None and abs(normal.f1 - target) <= 1.96 * normal.sd
+            enough = (
+                sample.labels.sum() >= POLICY.min_frauds
+                and len(sample.rows) >= POLICY.min_answers
+                and figure.value is not None
+            )
+            value, low, high = figure.value or np.nan, figure.low or 0.0, figure.high or 1.0
+            inside = low <= target <= high
+            found[name].append(
+                (target, value, inside, within, naive - target, enough, sample.labels.sum(), high - low)
+            )
+    for name, rows in found.items():
+        truth, value, inside, within, naive_error, enough, frauds, width = np.array(rows, float).T
+        judged = enough == 1
+        text = f"{inside[judged].mean():.1%}" if judged.mean() >= 0.1 else "not judged"
+        cells = (
+            scenario.words,
+            name,
+            f"{truth.mean():.3f}",
+            f"{np.median(frauds):.0f}",
+            f"{judged.mean():.0%}",
+            text,
+            f"{inside.mean():.1%}",
+            f"{np.mean(within):.1%}",
+            f"{width.mean():.3f}",
+            f"{np.nanmean(value - truth):+.4f}",
+            f"{np.nanstd(value - truth):.4f}",
+            f"{naive_error.mean():+.3f}",
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def sharpness(pool: Pool, meanings: dict[str, Meaning], n_windows: int) -> Iterator[str]:
+    """Yield the sd of F1 with 300 labels, by audit and uniformly: the same estimator, and the plain one."""
+    costs = load_profile("cards").costs
+    for name in pool.probability:
+        errors: dict[str, list[float]] = {"audit": [], "uniform": [], "plain": []}
+        rng = np.random.default_rng(23)
+        for _ in range(n_windows):
+            window = draw(pool, rng)
+            target = f1_of(window.labels, window.alerted(name))
+            for kind in ("audit", "uniform"):
+                pi = chances(window, 300, uniform=kind == "uniform")
+                asked = rng.random(N) < pi
+                sample = audit(window, name, np.where(asked, window.labels, np.nan), asked, pi)
+                expected = meanings[name](sample.probability)
+                figure = realised_figures(sample, expected, None, costs)["f1"]
+                errors[kind].append(np.nan if figure.value is None else figure.value - target)
+                if kind == "uniform":
+                    alerted = sample.alerted[sample.rows].astype(float)
+                    plain = audited_f1(sample.labels, alerted, sample.chance[sample.rows])
+                    errors["plain"].append(np.nan if plain is None else plain.f1 - target)
+        sd = {kind: float(np.nanstd(values)) for kind, values in errors.items()}
+        lost = np.mean(np.isnan(errors["plain"]))
+        yield (
+            f"| {name} | {sd['audit']:.4f} | {sd['uniform']:.4f} | {sd['plain']:.4f} ({lost:.0%} undefined) "
+            f"| {sd['audit'] / sd['uniform']:.2f} | {sd['audit'] / sd['plain']:.2f} |"
+        )
+
+
+def halves(pool: Pool, rng: np.random.Generator) -> tuple[Pool, np.ndarray, Pool]:
+    """Return a reference of half the days, its days, and the other days."""
+    assert pool.table is not None
+    day = pool.table.times() // DAY_MS
+    days = rng.permutation(np.unique(day))
+    own = np.isin(day, days[: len(days) // 2])
+    return pool.take(np.flatnonzero(own)), day[own], pool.take(np.flatnonzero(~own))
+
+
+def tilted(pool: Pool, rng: np.random.Generator) -> Pool:
+    """Return N rows in which covariates are other than they were: amounts, hours, channel, category."""
+    assert pool.table is not None
+    table = pool.table
+    amount = np.log(table.numbers["amount"])
+    hour = (table.times() % DAY_MS) / DAY_MS * 2 * np.pi
+    terms = [(amount - amount.mean()) / amount.std(), np.sin(hour), np.cos(hour)]
+    push = sum(rng.normal(0, 0.4) * term for term in terms)
+    for column in ("channel", "category"):
+        coded = table.texts[column]
+        push = push + rng.normal(0, 0.4, len(coded.values))[coded.codes]
+    weight = np.exp(push)
+    # Without replacement: a window is a sample of what happens, not of the few frauds of a pool.
+    return pool.take(rng.choice(len(pool.labels), N, replace=False, p=weight / weight.sum()))
+
+
+def drifted(window: Pool, kind: str, rng: np.random.Generator) -> Pool:
+    labels = window.labels.copy()
+    suspected = np.any([window.alerted(m) for m in window.probability], axis=0)
+    if kind == "hidden":  # a new kind of fraud that looks honest, as many again as there were
+        labels[~suspected & (rng.random(N) < labels.mean())] = 1.0
+    elif kind == "gone":  # half of what the models find is not fraud any more
+        labels[suspected & (rng.random(N) < 0.5)] = 0.0
+    return replace(window, labels=labels)
+
+
+def estimates(pool: Pool, n_windows: int) -> Iterator[str]:
+    """Yield how often CBPE's limits hold, and how often the gap alarm fires, by kind of change."""
+    names = ("f1", "precision", "recall", "auc", "ap")
+    for kind, n_labels in product(("covariates", "hidden", "gone"), (300, 1000)):
+        for model in pool.probability:
+            rng = np.random.default_rng(29)
+            inside, fired, error = [], [], []
+            for number in range(n_windows):
+                if number % WINDOWS_PER_REFERENCE == 0:
+                    reference, days, rest = halves(pool, rng)
+                    meaning = fit_meaning(reference.labels, reference.probability[model], days)
+                window = drifted(tilted(rest, rng), kind, rng)
+                pi = chances(window, n_labels)
+                asked = rng.random(N) < pi
+                sample = audit(window, model, np.where(asked, window.labels, np.nan), asked, pi)
+                gap = gap_test(sample, meaning, level=POLICY.gap_level)
+                enough = sample.labels.sum() >= POLICY.min_frauds
+                fired.append(np.nan if gap is None or not enough else gap.significant)
+                if number < CBPE_WINDOWS:
+                    probability, alerted = window.probability[model], window.alerted(model)
+                    guess = estimated_performance(probability, alerted, meaning, n_draws=200).figures
+                    truth = realised_of(window.labels, probability, alerted)
+                    inside.append([guess[f].low <= truth[f] <= guess[f].high for f in names])
+                    error.append(guess["f1"].value - truth["f1"])
+            held = " | ".join(f"{share:.1%}" for share in np.mean(inside, axis=0))
+            judged = np.isfinite(fired).mean()
+            yield (
+                f"| {kind} | {model} | {n_labels:,} | {held} | {np.mean(error):+.3f} | {judged:.0%} "
+                f"| {np.nanmean(fired):.1%} |"
+            )
+
+
+def realised_of(labels: np.ndarray, probability: np.ndarray, alerted: np.ndarray) -> dict[str, float]:
+    auc, ap = Ranking.of(labels, probability).auc_and_ap()
+    hits = labels[alerted].sum()
+    precision, recall = hits / alerted.sum(), hits / labels.sum()
+    return {"f1": f1_of(labels, alerted), "precision": precision, "recall": recall, "auc": auc, "ap": ap}
+
+
+def by_segment(pool: Pool, profile: Profile, n_windows: int, n_labels: int = 1000) -> Iterator[str]:
+    """Yield how many segments are judged, and how many raise an alert, without and with drift in one."""
+    assert pool.table is not None
+    category = pool.table.texts["category"]
+    target = category.values.index("electronics")
+    for kind in ("none", "new hidden frauds in electronics"):
+        rng = np.random.default_rng(31)
+        judged, wrong, right = [], [], []
+        for _ in range(n_windows):
+            reference, days, rest = halves(pool, rng)
+            references = {
+                m: Reference(fit_meaning(reference.labels, reference.probability[m], days), None)
+                for m in MODELS
+            }
+            window = rest.take(rng.choice(len(rest.labels), N, replace=False))
+            assert window.table is not None and reference.table is not None
+            if kind != "none":
+                there = (window.table.texts["category"].codes == target) & ~window.alerted("xgboost")
+                labels = np.where(there & (rng.random(N) < 0.03), 1.0, window.labels)
+                window = replace(window, labels=labels)
+            edges = amount_edges(reference.table.numbers["amount"])
+            observed = observations(window, chances(window, n_labels), rng)
+            found = assess_segments(observed, profile, references, edges, SegmentPolicy())
+            alerts = [a for a in found if a.judgement.health is Health.ALERT]
+            own = [a for a in alerts if a.segment.level == "electronics"]
+            judged.append(sum(a.gap is not None for a in found) / len(found))
+            wrong.append(len(alerts) > len(own) if kind != "none" else bool(alerts))
+            right.append(bool(own))
+        yield f"| {kind} | {np.mean(judged):.0%} | {np.mean(right):.0%} | {np.mean(wrong):.1%} |"
+
+
+def observations(window: Pool, pi: np.ndarray, rng: np.random.Generator) -> Observations:
+    assert window.table is not None
+    order = np.argsort(window.table.times(), kind="stable")
+    window, pi = window.take(order), pi[order]
+    assert window.table is not None
+    asked = rng.random(N) < pi
+    return Observations(
+        predicted_ms=window.table.times(),
+        version=Coded(np.zeros(N, np.int32), ("1.0.0",)),
+        answers={m: ModelAnswers(window.probability[m], window.alerted(m)) for m in MODELS},
+        labels=np.where(asked, window.labels, np.nan),
+        volunteered=np.zeros(N, bool),
+        audit_asked=asked,
+        audit_probability=pi,
+        latency_ms=np.ones(N),
+        transactions=window.table,
+    )
+
+
+def print_coverage(pool: Pool, scores: Path | None, n_windows: int) -> None:
+    """Print how often intervals hold."""
+    print("## Does the interval of F1 contain the truth of its window?\n")
+    print(
+        f"Judged: at least {POLICY.min_frauds} frauds among at least {POLICY.min_answers} answers. Normal: "
+        "F1 +- 1.96 sd of `audited_f1`. Naive: all known labels unweighted, its mean error.\n"
+    )
+    print(
+        "| window | model | true F1 | frauds among the answers, median | judged | covered, judged "
+        "| covered, all | covered, normal interval | mean width | bias | sd | naive figure's error |"
+    )
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    bare = replace(pool, table=None)
+    meanings = {m: fit_meaning(pool.labels, p) for m, p in pool.probability.items()}
+    for scenario in SCENARIOS:
+        for line in coverage(bare, meanings, scenario, n_windows):
+            print(line, flush=True)
+    if scores is not None:
+        other = np.load(scores)
+        y, p = other["y"].astype(np.float64), other["p"].astype(np.float64)
+        scored = Pool(y, {scores.stem: p}, {scores.stem: 0.2})
+        for n_labels in (100, 300):
+            scenario = Scenario(f"{n_labels} labels, scores from {scores.stem}", n_labels)
+            for line in coverage(scored, {scores.stem: fit_meaning(y, p)}, scenario, n_windows):
+                print(line, flush=True)
+    print("\n## 300 labels by audit and uniformly: sd of F1\n")
+    print("| model | audit | uniform, same estimator | uniform, plain weights | ratio | ratio to plain |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for line in sharpness(bare, meanings, n_windows):
+        print(line, flush=True)
+
+
+def print_estimates(pool: Pool, n_windows: int) -> None:
+    """Print how CBPE and the gap alarm do."""
+    print("\n## Estimated performance and the gap alarm\n")
+    print(
+        "Scores are given their meaning on a random half of the held-out days; windows come from the other "
+        "half, covariates tilted at random. Share of windows whose figures lie within CBPE's limits (the "
+        f"first {CBPE_WINDOWS}), and how often the gap alarm (level {POLICY.gap_level:.0%}) fires. Hidden: "
+        "as many new frauds again, none of them suspected. Gone: half of the frauds found are none any more."
+        "\n"
+    )
+    print(
+        "| change | model | labels | F1 | precision | recall | AUC | AP | CBPE's F1 error | judged | alarm |"
+    )
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for line in estimates(pool, n_windows):
+        print(line, flush=True)
+
+
+def print_segments(pool: Pool, n_windows: int) -> None:
+    """Print how segments are judged."""
+    print("\n## Segments\n")
+    print(f"{n_windows} windows, 1,000 labels each; both models; false discovery rate 5%.\n")
+    print("| drift | segments judged | found where it is | windows with an alert elsewhere |")
+    print("|---|---:|---:|---:|")
+    for line in by_segment(pool, load_profile("cards"), n_windows):
+        print(line, flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--windows", type=int, default=500)
+    parser.add_argument("--scores", type=Path, help="npz with p and y: another model's scores")
+    parser.add_argument("--only", choices=("coverage", "estimates", "segments"))
+    options = parser.parse_args()
+    n_windows, pool, only = options.windows, shipped(), options.only
+    if only in (None, "coverage"):
+        print("# Performance under monitoring\n")
+        print(f"`python -m benchmarks.monitoring_performance --windows {n_windows}`\n")
+        print(f"Python {platform.python_version()}; windows of {N:,} predictions; 95% intervals.\n")
+        print_coverage(pool, options.scores, n_windows)
+    if only in (None, "estimates"):
+        print_estimates(pool, n_windows)
+    if only in (None, "segments"):
+        print_segments(pool, max(20, n_windows // 10))
+
+
+if __name__ == "__main__":
+    main()

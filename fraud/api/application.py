@@ -1,0 +1,45 @@
+"""The web application without the page: every route, and what stands around all of them."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from fraud.api.body_limit import MAX_BATCH_BYTES, MAX_BODY_BYTES, BodyLimit
+from fraud.api.feedback import add_feedback
+from fraud.api.metering import add_metrics
+from fraud.api.operations import add_operations
+from fraud.api.problems import add_problem_handlers
+from fraud.api.scoring import add_scoring
+from fraud.metrics import Metrics
+from fraud.service import FraudService
+
+_LIMITS = {"/v1/score/batch": MAX_BATCH_BYTES, "/v1/": MAX_BODY_BYTES, "/webhooks/": MAX_BODY_BYTES}
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build_api(
+    service: FraudService,
+    lifespan: Lifespan,
+    is_alive: Callable[[], bool],
+    metrics: Metrics | None = None,
+) -> FastAPI:
+    """Return the application with every route but the page; `metrics` are those that the service tells."""
+    metrics = metrics or Metrics()
+    metrics.watch(service, is_alive)
+    app: FastAPI = FastAPIOffline(  # serves the OpenAPI page's script itself: nothing loads from outside
+        title="Fraud demo",
+        summary="Random Forest and XGBoost, side by side on the same transaction.",
+        version="1",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimit, limits=_LIMITS)
+    add_metrics(app, metrics)
+    add_problem_handlers(app)
+    add_scoring(app, service)
+    add_feedback(app, service)
+    add_operations(app, service, is_alive)
+    return app

@@ -1,0 +1,47 @@
+"""`python -m fraud cluster` and `trainer`: a cluster on this machine, and what renews its models."""
+
+import argparse
+import time
+from typing import Any
+
+from fraud.settings import Settings
+
+_FIRST_PORT_AFTER_WEB = 10
+
+
+def add_cluster_commands(commands: Any) -> None:
+    """Add `cluster` and `trainer`."""
+    cluster = commands.add_parser("cluster", help="run the demo, prediction nodes and a trainer, on loopback")
+    cluster.add_argument("--nodes", type=int, default=2, metavar="N", help="prediction nodes (default: 2)")
+    cluster.add_argument("--every", type=float, default=60.0, metavar="SECONDS", help="see `trainer`")
+    cluster.set_defaults(run=_cluster)
+
+    trainer = commands.add_parser("trainer", help="retrain and promote at intervals, until interrupted")
+    trainer.add_argument(
+        "--every", type=float, default=3_600.0, metavar="SECONDS", help="pause after a run (default: 3600)"
+    )
+    trainer.set_defaults(run=_trainer)
+
+
+def _cluster(options: argparse.Namespace, settings: Settings) -> int:
+    from fraud.cluster import plan_cluster, run_cluster
+
+    port = settings.server.port
+    ports = [port + _FIRST_PORT_AFTER_WEB + i for i in range(options.nodes)]
+    home = settings.nodes.directory / "cluster"
+    cluster = plan_cluster(home, port, ports, retrain_seconds=options.every)
+    for member in (cluster.web, *cluster.nodes):
+        print(f"{member.name:8} {member.url}", flush=True)
+    print("trainer  retrains once there are labels; Ctrl+C ends all of them", flush=True)
+    print(f"{run_cluster(cluster)} has ended, and so have the others")
+    return 2
+
+
+def _trainer(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.cli import main
+
+    while True:
+        # Each command says in one sentence what came of it, and the next round is the answer to any error.
+        main(["retrain", "--promote"])
+        main(["webhooks", "send-pending"])
+        time.sleep(options.every)

@@ -1,0 +1,172 @@
+"""One run's view of one model: realised, estimated, their gap, and what they amount to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraud.data.profile import DAY_MS, Profile
+from fraud.data.table import Coded
+from fraud.models.evaluate import Estimate
+from fraud.monitoring.audited import AuditedWindow, audited_window, drawn, mature
+from fraud.monitoring.estimated import EstimatedPerformance, Meaning, estimated_performance
+from fraud.monitoring.gap import Gap, gap_test
+from fraud.monitoring.observations import Observations
+from fraud.monitoring.performance import (
+    Figure,
+    RealisedPerformance,
+    found_among_alerts,
+    lasting_f1,
+    naive_figures,
+    realised_figures,
+)
+from fraud.monitoring.ranked import card_precision_at_k, precision_at_k, ranking_figures
+from fraud.monitoring.verdicts import EvidencePolicy, Judgement, judge_f1, judge_gap
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a release knows of one model: what its scores mean, and its held-out F1 with its interval."""
+
+    meaning: Meaning
+    f1: Estimate | None
+
+
+@dataclass(frozen=True)
+class ModelAssessment:
+    """One model in one window.
+
+    Attributes
+    ----------
+    n_young : predictions of the window whose label delay has not passed; only `estimated` looks at them
+    estimated : over all predictions of the window; None without a reference or a prediction
+    gap : over those whose label delay has passed
+    """
+
+    model: str
+    n_young: int
+    realised: RealisedPerformance
+    estimated: EstimatedPerformance | None
+    gap: Gap | None
+    f1: Judgement
+    drift: Judgement
+
+    def to_json(self) -> dict[str, object]:
+        """Return a JSON object."""
+        return {
+            "model": self.model,
+            "n_young": self.n_young,
+            "realised": self.realised.to_json(),
+            "estimated": None if self.estimated is None else self.estimated.to_json(),
+            "gap": None if self.gap is None else self.gap.to_json(),
+            "f1": self.f1.to_json(),
+            "concept_drift": self.drift.to_json(),
+        }
+
+
+def of_version(observations: Observations, version: str) -> Observations:
+    """Return what one model version answered: figures of two versions together are of neither."""
+    codes = [i for i, value in enumerate(observations.version.values) if value == version]
+    return observations.take(np.flatnonzero(np.isin(observations.version.codes, codes)))
+
+
+def assess(
+    observations: Observations,
+    model: str,
+    profile: Profile,
+    reference: Reference | None,
+    *,
+    as_of_ms: int,
+    policy: EvidencePolicy,
+) -> ModelAssessment:
+    """Return what is known of a model from the predictions of a window and the labels known at `as_of_ms`.
+
+    Predictions younger than the profile's label delay are neither right nor wrong yet, and are left out of
+    all that needs labels. Labels in `observations` must be those known at `as_of_ms`.
+    """
+    delay_ms = int(profile.features.label_delay_days * DAY_MS)
+    old = mature(observations, as_of_ms, delay_ms)
+    window = window_of(old, model)
+    realised = realised_performance(old, model, profile, reference)
+    answers = observations.answers[model]
+    estimated = gap = None
+    if reference is not None and len(observations):
+        estimated = estimated_performance(answers.probability, answers.alerted, reference.meaning)
+    if reference is not None and len(window):
+        gap = gap_test(window, reference.meaning, level=policy.gap_level)
+    return ModelAssessment(
+        model=model,
+        n_young=len(observations) - len(old),
+        realised=realised,
+        estimated=estimated,
+        gap=gap,
+        f1=judge_f1(realised, None if reference is None else reference.f1, policy),
+        drift=judge_gap(realised, gap, policy),
+    )
+
+
+def window_of(observations: Observations, model: str) -> AuditedWindow:
+    """Return the audit sample of a model; the observations must be old enough to have labels."""
+    answers = observations.answers[model]
+    return audited_window(
+        answers.probability,
+        answers.alerted,
+        observations.labels,
+        observations.audit_asked,
+        observations.audit_probability,
+    )
+
+
+def realised_performance(
+    observations: Observations, model: str, profile: Profile, reference: Reference | None = None
+) -> RealisedPerformance:
+    """Return every figure of a model over predictions that are old enough to have labels.
+
+    Without a reference, scores are taken at their word for where frauds not yet met are (intervals only).
+    """
+    window, rows = window_of(observations, model), drawn(observations)
+    seen = observations.take(rows)
+    expected = expected_frauds(window, reference)
+    figures = realised_figures(window, expected, _losses(seen, profile), profile.costs)
+    figures |= ranking_figures(window)
+    figures |= _daily(window, seen, profile)
+    return RealisedPerformance(
+        n_predictions=len(window),
+        n_alerts=int(window.alerted.sum()),
+        n_without_lot=window.n_without_lot,
+        n_asked=window.n_asked,
+        n_answers=len(window.rows),
+        n_frauds=int(window.labels.sum()),
+        figures=figures,
+        f1_lasting=lasting_f1(window, expected) if found_among_alerts(window) is not None else None,
+        naive=naive_figures(observations.labels, observations.answers[model].alerted),
+    )
+
+
+def expected_frauds(window: AuditedWindow, reference: Reference | None) -> F64:
+    """Return the probability of fraud of each prediction, float64 [N]; without a reference its score."""
+    if reference is not None:
+        return reference.meaning(window.probability)
+    return np.asarray(np.clip(window.probability, 1 / max(2, len(window)), 1.0))
+
+
+def _losses(seen: Observations, profile: Profile) -> F64 | None:
+    """Return what each prediction costs if it is a missed fraud, as `evaluate` reckons."""
+    column = profile.columns.amount
+    if column is None or column not in seen.transactions.numbers:
+        return None
+    amount = np.nan_to_num(seen.transactions.numbers[column])
+    return np.asarray(amount * profile.costs.loss_share + profile.costs.fraud_fee)
+
+
+def _daily(window: AuditedWindow, seen: Observations, profile: Profile) -> Mapping[str, Figure]:
+    day, k = seen.predicted_ms // DAY_MS, profile.costs.precision_at
+    figures = {f"precision_at_{k}": precision_at_k(window, day, k)}
+    card = None if profile.main_entity is None else seen.transactions.texts.get(profile.main_entity.column)
+    if isinstance(card, Coded):
+        codes = card.codes.astype(np.int64)
+        figures[f"card_precision_at_{k}"] = card_precision_at_k(window, day, codes, k)
+    return figures

@@ -1,0 +1,191 @@
+"""One monitoring run: the dataset at a revision in; a report, alerts and a line of the ledger out."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraud.errors import StorageError
+from fraud.feedback.dataset import scan_tables
+from fraud.feedback.trust import TrustPolicy
+from fraud.monitoring.alerts import Transition, advance
+from fraud.monitoring.checks import findings_of, state_of
+from fraud.monitoring.examining import Examination, Expectation, MonitoringPolicy, examine
+from fraud.monitoring.ledger import (
+    REPORT_JSON,
+    Ledger,
+    RunLine,
+    locked,
+    read_ledger,
+    write_ledger,
+    write_text,
+)
+from fraud.monitoring.observing import NEEDED, Observed, observe
+from fraud.monitoring.page import page
+from fraud.monitoring.report import prometheus_text, report_of, trend_figures
+from fraud.repositories.port import VersionedRepository
+
+REPORT_HTML: Final = "report.html"
+METRICS: Final = "metrics.prom"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run came to. `repeated`: an earlier run had looked at the very same, and its report stands."""
+
+    state: str
+    report: dict[str, Any]
+    transitions: tuple[Transition, ...]
+    repeated: bool
+
+
+def monitor(
+    *,
+    expected: Expectation,
+    dataset: VersionedRepository,
+    revision: str | None,
+    until: datetime,
+    directory: Path,
+    out: Path,
+    policy: MonitoringPolicy,
+    trust: TrustPolicy,
+    language: str = "en",
+    notify: Callable[[Sequence[Transition]], None] = lambda transitions: None,
+) -> RunOutcome:
+    """Look at the window that ends at `until` and write report.html, report.json and metrics.prom to `out`.
+
+    Idempotent: the same window, dataset revision and release give the report that is there, and move no
+    alert. A window before the newest one that was looked at moves no alert either. Labels are those known at
+    `until`, whenever the run is made.
+
+    Parameters
+    ----------
+    revision : dataset revision, sha or tag; None takes the head, which may not exist yet
+    directory : where the ledger is kept
+    notify : told of alerts that begin or cease to fire, before the run counts as made; may be told twice
+
+    Raises
+    ------
+    NotFound
+        There is no such revision.
+    StorageError
+        Another run is at work, or a file cannot be written.
+    """
+    sha = dataset.resolve(revision) if revision is not None else dataset.head()
+    until_ms = (until - _EPOCH) // timedelta(milliseconds=1)
+    with locked(directory):
+        ledger = read_ledger(directory)
+        key = RunLine(until_ms, policy.window_ms, sha, expected.version, expected.manifest_digest, "", {})
+        done = ledger.find(key)
+        known = None if done is None else _read_report(out / REPORT_JSON, key)
+        if done is not None and known is not None:
+            return RunOutcome(done.state, known, (), repeated=True)
+        examination, labelled, unused = _examine(expected, dataset, sha, until, policy, trust)
+        findings = findings_of(examination)
+        newest = ledger.newest_ms
+        late = newest is not None and until_ms < newest
+        alerts, transitions = advance({} if late else ledger.alerts, findings, until_ms, policy.alerts)
+        state = state_of(examination, alerts)
+        report = report_of(
+            examination, findings, alerts, state, dataset_revision=sha, n_labels=labelled, unused=unused
+        )
+        line = RunLine(
+            until_ms,
+            policy.window_ms,
+            sha,
+            expected.version,
+            expected.manifest_digest,
+            state,
+            trend_figures(report),
+        )
+        after = ledger.with_run(line, ledger.alerts if late else alerts)
+        _write(out, report, after, expected, language)
+        if late:  # an earlier window, looked at afterwards: its report says what it found, and nobody is told
+            transitions = ()
+        notify(transitions)
+        write_ledger(directory, after)
+    return RunOutcome(state, report, transitions, repeated=False)
+
+
+def _examine(
+    expected: Expectation,
+    dataset: VersionedRepository,
+    revision: str | None,
+    until: datetime,
+    policy: MonitoringPolicy,
+    trust: TrustPolicy,
+) -> tuple[Examination, int, dict[str, int]]:
+    # Only the columns that are looked at: a million predictions are then half a gigabyte.
+    tables = [] if revision is None else [t.select(NEEDED) for t in scan_tables(dataset, revision)]
+    length = timedelta(days=policy.window_days)
+    delay = timedelta(days=expected.profile.features.label_delay_days)
+    began = _began(tables, expected.version)
+    stretches = {
+        "window": (until - length, until),
+        "matured": (until - delay - length, until),
+        "baseline": (began, min(began + timedelta(days=policy.baseline_days), until - length))
+        if began is not None
+        else (until, until),
+    }
+    found: dict[str, Observed] = observe(tables, expected.profile, stretches, as_of=until, trust=trust)
+    examination = examine(
+        expected,
+        window=found["window"].observations,
+        matured=found["matured"].observations,
+        baseline=found["baseline"].observations,
+        until_ms=(until - _EPOCH) // timedelta(milliseconds=1),
+        policy=policy,
+    )
+    return examination, found["matured"].n_labels, dict(found["window"].unused)
+
+
+def _began(tables: Sequence[pa.Table], version: str) -> datetime | None:
+    """Return when the log first holds a prediction of a version."""
+    first: int | None = None
+    for table in tables:
+        ours = table.filter(pc.equal(table["model_version"], version))
+        earliest = pc.min(ours["recorded_ms"]).as_py()
+        if earliest is not None and (first is None or earliest < first):
+            first = earliest
+    return None if first is None else _EPOCH + timedelta(milliseconds=first)
+
+
+def _read_report(path: Path, key: RunLine) -> dict[str, Any] | None:
+    """Return the report of the same run, if that is what the file still is."""
+    try:
+        report = dict(json.loads(path.read_text(encoding="utf-8")))
+        same = (
+            report["dataset_revision"] == key.dataset_revision
+            and report["model"]["manifest_digest"] == key.manifest_digest
+            and datetime.fromisoformat(report["until"]) == _EPOCH + timedelta(milliseconds=key.until_ms)
+            and datetime.fromisoformat(report["window"]["start"])
+            == _EPOCH + timedelta(milliseconds=key.until_ms - key.window_ms)
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # gone, torn or of other making: it is written anew
+    return report if same else None
+
+
+def _write(out: Path, report: dict[str, Any], ledger: Ledger, expected: Expectation, language: str) -> None:
+    runs = [run for run in ledger.runs if run.until_ms <= _until_ms(report)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / REPORT_HTML, page(report, runs, expected.profile, language))
+        write_text(out / METRICS, prometheus_text(report))
+        write_text(
+            out / REPORT_JSON, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        )
+    except OSError as error:
+        raise StorageError(
+            f"{out} cannot be written: {error.strerror}; name another with --out.", code="storage"
+        ) from error
+
+
+def _until_ms(report: dict[str, Any]) -> int:
+    return (datetime.fromisoformat(report["until"]) - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,1 @@
+"""Telling the nodes: Standard Webhooks, sent from a durable outbox, verified by the receiver."""

@@ -1,0 +1,95 @@
+"""The Monitoring tab in a real browser: what a run left is drawn, a new report appears by itself."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from tests.browser.conftest import running_app
+from tests.unit.monitoring.records import alert, report, write_monitoring
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def place(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Run the application over a directory of its own; yield its address and its monitoring directory."""
+    feedback = tmp_path_factory.mktemp("monitored")
+    with running_app(small_bundle, feedback) as url:
+        yield url, feedback / "monitoring"
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+def _open(browser: Browser, url: str, width: int, complaints: list[str]) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    own = (url, url.replace("http", "ws", 1), "data:", "blob:")
+
+    def log(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def outside(asked: str) -> None:
+        if not asked.startswith(own):
+            complaints.append(asked)
+
+    page.on("request", lambda request: outside(request.url))
+    page.on("console", log)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(url)
+    page.wait_for_selector(".decision", timeout=60_000)
+    return page
+
+
+def _choose_tab(page: Page) -> None:
+    tab = page.locator("#tabs button[role=tab]:visible", has_text="Monitoring")
+    if tab.count() == 0:  # on a phone the last tabs are behind a button
+        page.locator("#tabs .overflow-menu > button").click()
+        tab = page.locator("#tabs .overflow-dropdown button", has_text="Monitoring")
+    tab.first.click()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_report_is_drawn_and_the_next_one_appears_by_itself(
+    browser: Browser, place: tuple[str, Path], complaints: list[str], width: int
+) -> None:
+    url, directory = place
+    hostile = report(state="alert", alerts=[alert("drift:<img src=x onerror=alert(1)>")])
+    write_monitoring(directory, hostile)
+    page = _open(browser, url, width, complaints)
+    _choose_tab(page)
+    glance = page.locator("#monitoring-glance")
+    expect(glance).to_contain_text("One alert is firing", timeout=30_000)
+    expect(glance).to_contain_text("<img src=x")
+    for plot in ("f1", "drift", "curve", "calibration-xgboost", "latency"):
+        expect(page.locator(f"#monitoring-{plot} .main-svg").first).to_be_visible(timeout=30_000)
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.chart .js-plotly-plot')].map((c) => c.getBoundingClientRect().right)"
+    )
+    assert wide and max(wide) <= width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#monitoring-column input").click()
+    page.get_by_role("option", name="Channel").click()
+    expect(page.locator("#monitoring-curve .xtick text").first).to_have_text(re.compile("chip"))
+    write_monitoring(directory, report(n_predictions=4321))
+    expect(glance).to_contain_text("Healthy", timeout=30_000)
+    expect(page.locator("#monitoring-curve .xtick text").first).to_have_text(re.compile("chip"))
+    page.close()
+
+
+def test_before_the_first_run_the_page_gives_the_command(
+    browser: Browser, small_bundle: Path, tmp_path: Path, complaints: list[str]
+) -> None:
+    with running_app(small_bundle, tmp_path) as url:
+        page = _open(browser, url, 390, complaints)
+        _choose_tab(page)
+        expect(page.locator("#monitoring-glance")).to_contain_text("python -m fraud monitor", timeout=30_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.close()
