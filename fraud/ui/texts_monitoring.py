@@ -112,10 +112,6 @@ MONITORING_TEXTS: Mapping[str, tuple[str, str]] = {
         "Realizado: de previsões sorteadas, ponderado, com limites de 95%. Respostas: as que o sustentam.",
     ),
     "column_answers_frauds": ("Answers (frauds)", "Respostas (fraudes)"),
-    "drift_none": (
-        "No column could be compared with held-out data.",
-        "Nenhuma coluna pôde ser comparada com os dados de teste.",
-    ),
     "drift_all": ("All {n} columns as a table", "Todas as {n} colunas em tabela"),
     "curve_choose": ("How did this column change?", "Como mudou esta coluna?"),
     "curve_help": ("Those that moved most come first.", "As que mais mudaram vêm primeiro."),
