@@ -6,19 +6,18 @@ Exit codes: 0 done or nothing to do, 1 refused by the gate, 2 an error (one sent
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from fraud.cli_feedback import add_feedback_commands
 from fraud.cli_production import add_production_commands
-from fraud.cli_trust import add_quarantine, trust_policy
+from fraud.cli_retrain import add_retraining_commands
 from fraud.cli_webhooks import add_webhook_commands
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
-REFUSED, ERROR = 1, 2
+ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands)
     add_feedback_commands(commands)
     add_production_commands(commands)
+    add_retraining_commands(commands)
     _add_release_commands(commands)
     add_webhook_commands(commands)
     return parser
@@ -80,16 +80,6 @@ def _add_data_commands(commands: Any) -> None:
 
 
 def _add_release_commands(commands: Any) -> None:
-    retrain = commands.add_parser("retrain", help="train a challenger on base data and feedback")
-    retrain.add_argument("--revision", help="dataset revision: sha or tag (default: the newest)")
-    retrain.add_argument("--data", type=Path, help="the base table (default: the profile's simulator)")
-    retrain.add_argument(
-        "--margin", type=float, default=0.02, help="largest loss of AP or F1 the gate accepts (default: 0.02)"
-    )
-    add_quarantine(retrain)
-    retrain.add_argument("--force", action="store_true", help="train even where nothing is new")
-    retrain.add_argument("--promote", action="store_true", help="promote the challenger if it passes")
-    retrain.set_defaults(run=_retrain)
     promote = commands.add_parser("promote", help="make a recorded version the champion")
     promote.add_argument("version", nargs="?", help="default: the challenger")
     promote.set_defaults(run=_promote)
@@ -157,53 +147,9 @@ def _infer(options: argparse.Namespace, settings: Settings) -> None:
     print(*notes, f"wrote {options.out}", sep="\n")
 
 
-def _retrain(options: argparse.Namespace, settings: Settings) -> int:
-    from fraud.data.sources import load_transactions
-    from fraud.durable import exclusive
-    from fraud.errors import RepositoryError
-    from fraud.retraining.gate import GatePolicy
-    from fraud.retraining.job import retrain
-    from fraud.wiring import dataset_repository, model_registry
-
-    registry = model_registry(settings)
-    lock = settings.models.registry.with_name(settings.models.registry.name + ".retrain.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with exclusive(lock, timeout_s=1.0):
-            outcome = retrain(
-                registry=registry,
-                artifacts=settings.models.artifacts,
-                dataset=dataset_repository(settings),
-                revision=options.revision,
-                base=lambda profile: load_transactions(profile, options.data),
-                now=datetime.now(UTC),
-                force=options.force,
-                trust=trust_policy(options, settings),
-                policy=GatePolicy(margin_ap=options.margin, margin_f1=options.margin),
-                progress=_progress(),
-            )
-    except TimeoutError as error:
-        raise RepositoryError("Another retraining is running; wait for it to end.", code="locked") from error
-    for reason, count in outcome.unused.items():
-        print(f"not used: {count} ({reason})")
-    for reason in outcome.verdict.reasons:
-        print(reason)
-    if not outcome.verdict.passed:
-        print("refused: the champion stays")
-        return REFUSED
-    if outcome.version is None:
-        print("nothing to do")
-        return 0
-    print(f"recorded {outcome.version} from dataset revision {outcome.dataset_revision}")
-    if options.promote:
-        registry.promote(outcome.version)
-        print(f"promoted {outcome.version}")
-    return 0
-
-
 def _promote(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.errors import NotFound
-    from fraud.retraining.job import ensure_champion
+    from fraud.retraining.request import ensure_champion
     from fraud.wiring import model_registry
 
     registry = model_registry(settings)

@@ -91,6 +91,16 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True)
+class RetrainingSettings:
+    """When a retraining is due, and how often one held-out window may judge."""
+
+    min_labels: int = 1
+    min_frauds: int = 0
+    max_age_days: float | None = 30.0
+    gold_budget: int = 50
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, by section."""
 
@@ -100,6 +110,7 @@ class Settings:
     hub: HubSettings = HubSettings()
     review: ReviewSettings = ReviewSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -117,8 +128,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     tab to maintainers), FRAUD_REVIEWERS (names on the Hub, by comma; opens it on a Space to those who sign
     in); FRAUD_WEBHOOKS (a TOML file, or addresses with commas between), FRAUD_WEBHOOK_SECRETS (secret; for
     such addresses: the current one, then the previous), FRAUD_WEBHOOK_ALLOW_PRIVATE, FRAUD_WEBHOOK_DIR,
-    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With
-    a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    FRAUD_WEBHOOK_SECONDS (docs/webhooks.md); FRAUD_RETRAIN_MIN_LABELS, FRAUD_RETRAIN_MIN_FRAUDS,
+    FRAUD_RETRAIN_MAX_AGE_DAYS (or "off") and FRAUD_GOLD_BUDGET (docs/retraining.md). On a Space (SPACE_ID is
+    set) the host defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds:
+    a Hub counts requests and commits.
 
     Raises
     ------
@@ -155,6 +168,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         hub=hub,
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
         webhooks=_webhooks(env),
+        retraining=_retraining(env, strangers=on_space or hub.dataset is not None),
+    )
+
+
+def _retraining(env: Mapping[str, str], *, strangers: bool) -> RetrainingSettings:
+    """One flag is worth a training where one person flags and watches; where strangers do, a batch is."""
+    age_off = (env.get("FRAUD_RETRAIN_MAX_AGE_DAYS") or "").strip() == "off"
+    return RetrainingSettings(
+        min_labels=int(_number(env, "FRAUD_RETRAIN_MIN_LABELS", 50 if strangers else 1, 0, 1_000_000)),
+        min_frauds=int(_number(env, "FRAUD_RETRAIN_MIN_FRAUDS", 5 if strangers else 0, 0, 1_000_000)),
+        max_age_days=None if age_off else _number(env, "FRAUD_RETRAIN_MAX_AGE_DAYS", 30.0, 0, 36_500),
+        gold_budget=int(_number(env, "FRAUD_GOLD_BUDGET", RetrainingSettings.gold_budget, 1, 10_000)),
     )
 
 

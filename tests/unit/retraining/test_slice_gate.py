@@ -1,0 +1,86 @@
+"""Slices: an equal challenger is rarely refused for any of them, an attacked one is, and cards are whole."""
+
+import numpy as np
+import pytest
+
+from benchmarks.slice_gate import ATTACKED, once
+from fraud.retraining.slice_gate import SlicePolicy, judge_slices
+
+POLICY = SlicePolicy(n_flips=499)
+
+
+def one_slice(n: int, lost: int, cards: np.ndarray | None = None, **policy):
+    """Judge one slice of n frauds, of which the champion caught all and the challenger lost some."""
+    labels, everybody = np.ones(n), np.ones(n, bool)
+    challenger = np.arange(n) >= lost
+    owners = np.arange(n) if cards is None else cards
+    found = judge_slices(
+        labels, owners, {"s": everybody}, {"xgboost": (everybody, challenger)}, SlicePolicy(**policy)
+    )
+    return found.judged[0] if found.judged else None
+
+
+def test_an_equal_challenger_is_rarely_refused_for_any_slice() -> None:
+    found = [once(seed, 500, 0.0, 0.5, POLICY) for seed in range(60)]
+    assert min(len(f.judged) for f in found) > 10, "many looks at once"
+    # 5% of 60 is 3; more than 8 has a chance of less than 1%.
+    assert sum(bool(f.harmed) for f in found) <= 8
+
+
+def test_an_attacked_slice_is_found_among_all_others() -> None:
+    found = [once(seed, 800, 0.36, 0.5, POLICY) for seed in range(30)]
+    assert sum(any(h.slice == ATTACKED for h in f.harmed) for f in found) >= 28
+
+
+def test_a_loss_beyond_chance_and_margin_is_harm_and_says_how_much() -> None:
+    finding = one_slice(100, 20)
+    assert finding.harmed and (finding.champion, finding.challenger) == (1.0, 0.8)
+    assert finding.p == pytest.approx(1 / 2000, abs=1e-3)
+
+
+def test_a_sure_loss_within_the_margin_is_no_harm() -> None:
+    finding = one_slice(1000, 40)
+    assert finding.p < 0.01 and not finding.harmed and finding.margin == pytest.approx(0.05)
+
+
+def test_a_large_loss_that_chance_explains_is_no_harm_and_the_margin_shows_it() -> None:
+    finding = one_slice(50, 3)
+    assert finding.champion - finding.challenger > 0.05 and not finding.harmed
+    assert finding.margin > 0.06
+
+
+def test_twenty_frauds_of_one_card_are_one_observation() -> None:
+    cards = np.arange(100)
+    cards[:20] = 0
+    assert not one_slice(100, 20, cards).harmed
+
+
+def test_a_slice_with_too_few_frauds_is_counted_and_not_judged() -> None:
+    everybody = np.ones(49, bool)
+    found = judge_slices(
+        np.ones(49), np.arange(49), {"s": everybody}, {"xgboost": (everybody, ~everybody)}, SlicePolicy()
+    )
+    assert found.judged == () and found.n_too_small == 1
+
+
+def test_honest_customers_stopped_in_one_slice_are_harm_too() -> None:
+    labels = np.zeros(2000)
+    champion, challenger = np.zeros(2000, bool), np.zeros(2000, bool)
+    champion[:40] = True
+    challenger[:90] = True
+    inside = np.ones(2000, bool)
+    found = judge_slices(
+        labels, np.arange(2000), {"s": inside}, {"xgboost": (champion, challenger)}, SlicePolicy()
+    )
+    assert [(f.metric, f.champion, f.challenger) for f in found.harmed] == [("false_alarms", 40, 90)]
+
+
+def test_a_better_challenger_harms_nobody() -> None:
+    labels, everybody = np.ones(100), np.ones(100, bool)
+    worse = np.arange(100) >= 30
+    found = judge_slices(labels, np.arange(100), {"s": everybody}, {"m": (worse, everybody)}, SlicePolicy())
+    assert found.harmed == () and found.judged[0].p > 0.9
+
+
+def test_the_same_evidence_gives_the_same_findings() -> None:
+    assert once(3, 500, 0.2, 0.5, POLICY) == once(3, 500, 0.2, 0.5, POLICY)
