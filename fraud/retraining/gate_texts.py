@@ -17,9 +17,9 @@ _EN = {
     "improved": "; improved",
     "ap": "average precision",
     "f1": "F1",
-    "slice_recall": "recall where {slice} falls from {champion:.3f} to {challenger:.3f} ({n} frauds; a fall "
-    "beyond {margin:.3f} is not chance, p = {p:.4f} over all slices); look at the flags of that slice before "
-    "you train again",
+    "slice_recall": "recall where {slice} falls from {champion:.3f} to {challenger:.3f} ({n} frauds; "
+    "the slice's own margin is {margin:.3f}, p = {p:.4f} over all slices); look at the flags of that slice "
+    "before you train again",
     "slice_false_alarms": "false alarms where {slice} rise from {champion:.0f} to {challenger:.0f} (a rise "
     "beyond {margin:.0f} is not chance, p = {p:.4f} over all slices); look at the flags of that slice before "
     "you train again",
@@ -52,10 +52,9 @@ _PT = {
     "improved": "; melhorou",
     "ap": "precisão média",
     "f1": "F1",
-    "slice_recall": "o recall onde {slice} cai de {champion:.3f} para {challenger:.3f} ({n} fraudes; "
-    "uma queda "
-    "acima de {margin:.3f} não é acaso, p = {p:.4f} sobre todos os segmentos); examine as marcações desse "
-    "segmento antes de treinar de novo",
+    "slice_recall": "o recall onde {slice} cai de {champion:.3f} para {challenger:.3f} ({n} fraudes; a "
+    "margem própria do segmento é {margin:.3f}, p = {p:.4f} sobre todos os segmentos); examine as marcações "
+    "desse segmento antes de treinar de novo",
     "slice_false_alarms": "os alarmes falsos onde {slice} sobem de {champion:.0f} para {challenger:.0f} (uma "
     "alta acima de {margin:.0f} não é acaso, p = {p:.4f} sobre todos os segmentos); examine as "
     "marcações desse "

@@ -9,7 +9,8 @@ The test is a sign-flip randomisation with the largest statistic of all (Westfal
 multiple testing", 1993; Romano & Wolf, JASA 2005). If champion and challenger are exchangeable, what changed
 for one card could as well have changed the other way round, so the signs of whole cards are flipped: rows of
 one card, slices that overlap and the two models keep their dependence, and nothing is assumed about counts.
-The chance that an exchangeable challenger is refused for any slice at all is then at most `alpha`.
+The chance that an exchangeable challenger is refused for any slice by the test is then at most `alpha`.
+Beyond it stands only a limit on the loss of recall that no release may pass unseen, proven or not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,8 @@ class SlicePolicy:
     min_frauds : held-out frauds from which a slice's recall is judged
     min_false_alarms : false alarms of the two models together from which a slice's false alarms are judged
     margin_recall : a loss of recall up to this is no reason, however sure
+    max_recall_loss : a loss from this on is one, however unsure: many frauds may be few cards, of which no
+        test can show much
     max_false_alarm_ratio : so is growth of the slice's false alarms up to this factor
     alpha : how often an exchangeable challenger may be refused for any slice of any model
     n_flips, seed : of the randomisation; the smallest p-value is 1 / (n_flips + 1)
@@ -42,6 +45,7 @@ class SlicePolicy:
     min_frauds: int = 50
     min_false_alarms: int = 50
     margin_recall: float = 0.05
+    max_recall_loss: float = 0.25
     max_false_alarm_ratio: float = 1.5
     alpha: float = 0.05
     n_flips: int = 1999
@@ -58,7 +62,7 @@ class SliceFinding:
     champion, challenger : recall, or the number of false alarms
     margin : the slice's own: what the change for the worse must exceed, in the unit of the two
     p : of no change for the worse, adjusted for all slices, metrics and models together
-    harmed : the change is beyond the margin and p is at most alpha
+    harmed : the change is beyond what the policy lets pass
     """
 
     model: str
@@ -188,11 +192,12 @@ def _finding(
     p = (1 + int((largest >= statistic - 1e-9).sum())) / (1 + len(largest))
     noise = critical * question.norm
     if question.metric == "recall":
-        scale, floor = question.n, policy.margin_recall
+        scale, floor, limit = question.n, policy.margin_recall, policy.max_recall_loss
     else:
-        scale, floor = 1, (policy.max_false_alarm_ratio - 1) * question.before
+        scale, floor, limit = 1, (policy.max_false_alarm_ratio - 1) * question.before, np.inf
     change = abs(question.after - question.before) / scale
     is_worse = question.worse.sum() > 0
+    shown = change > floor and p <= policy.alpha
     return SliceFinding(
         model=question.model,
         slice=question.slice,
@@ -200,7 +205,7 @@ def _finding(
         n=question.n,
         champion=question.before / scale,
         challenger=question.after / scale,
-        margin=max(floor, noise / scale),
+        margin=min(limit, max(floor, noise / scale)),
         p=p,
-        harmed=bool(is_worse and change > floor and p <= policy.alpha),
+        harmed=bool(is_worse and (shown or change >= limit)),
     )

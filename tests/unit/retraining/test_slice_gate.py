@@ -55,6 +55,13 @@ def test_twenty_frauds_of_one_card_are_one_observation() -> None:
     assert not one_slice(100, 20, cards).harmed
 
 
+def test_a_quarter_of_the_recall_is_not_lost_unseen_though_few_cards_prove_nothing() -> None:
+    cards = np.arange(100) // 25
+    finding = one_slice(100, 25, cards)
+    assert finding.p > 0.05 and finding.harmed and finding.margin <= 0.25
+    assert not one_slice(100, 24, cards).harmed
+
+
 def test_a_slice_with_too_few_frauds_is_counted_and_not_judged() -> None:
     everybody = np.ones(49, bool)
     found = judge_slices(
