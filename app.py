@@ -17,14 +17,7 @@ from fraud.metrics import Metrics
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
 from fraud.ui.blocks import build_blocks, mount_arguments
-from fraud.wiring import (
-    Heartbeat,
-    build_service,
-    server_options,
-    start_heartbeat,
-    webhook_outbox,
-    webhook_sender,
-)
+from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
 
 
 def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> FastAPI:
@@ -52,9 +45,7 @@ def main() -> None:
         settings = read_settings()
         service = build_service(settings, metrics := Metrics())
         service.check()
-        webhook_sender(
-            settings, webhook_outbox(settings)
-        )  # an unusable setting ends the start, in one sentence
+        check_webhooks(settings)
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
     app = create_app(service, settings, metrics)

@@ -284,7 +284,7 @@ def season() -> None:
         print(f"| {name} | {', '.join(plain) or 'ok'} | {', '.join(seasonal) or 'ok'} |", flush=True)
 
 
-def _stretches(sparkov: Any) -> Iterator[tuple[str, Batch, Batch]]:
+def _stretches(sparkov: Profile) -> Iterator[tuple[str, Batch, Batch]]:
     frame = pd.read_parquet(SEASON)
     data = transactions_from_frame(frame, sparkov)
     time_ms = data.times()
@@ -302,11 +302,15 @@ def _stretches(sparkov: Any) -> Iterator[tuple[str, Batch, Batch]]:
     ):
         before = [str(pd.Timestamp(day) - pd.Timedelta(days=364))[:10] for day in (first, last)]
         yield f"{first} to {last}", between(first, last), between(*before)
-    changed = between("2020-12-14", "2020-12-28")
-    amount = sparkov.columns.amount
-    numbers = dict(changed.transactions.numbers) | {amount: changed.transactions.numbers[amount] * 1.5}
-    changed = Batch(replace(changed.transactions, numbers=numbers))
-    yield "the last, amounts x1.5", changed, between("2019-12-16", "2019-12-30")
+    now, before = between("2020-12-14", "2020-12-28"), between("2019-12-16", "2019-12-30")
+    yield "the last, amounts x1.5, this year only", _dearer(now, sparkov), before
+    yield "the last, amounts x1.5, in both years", _dearer(now, sparkov), _dearer(before, sparkov)
+
+
+def _dearer(batch: Batch, of: Profile) -> Batch:
+    amount = of.columns.amount or ""
+    numbers = dict(batch.transactions.numbers)
+    return Batch(replace(batch.transactions, numbers=numbers | {amount: numbers[amount] * 1.5}))
 
 
 def main() -> None:

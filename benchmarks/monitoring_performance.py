@@ -2,11 +2,11 @@
 
     python -m benchmarks.monitoring_performance [--windows 500] [--only PART]
 
-Windows are drawn from the shipped models' held-out predictions (artifacts/), so the whole truth of every window
-is known. Lots are the audit sampler's (`fraud.feedback.audit.influence`, floor 0.25), scaled to the number of
-labels. The naive figure uses every known label unweighted: the audit's answers and what people volunteer, who
-report 60% of missed frauds, 30% of false alarms, 10% of frauds found and 1 in 1,000 of the rest.
-`--scores FILE` (npz with p, y) adds another model's scores, such as one of real payments.
+Windows are drawn from the shipped models' held-out predictions (artifacts/), so the whole truth of every
+window is known. Lots are the audit sampler's (`fraud.feedback.audit.influence`, floor 0.25), scaled to the
+number of labels. The naive figure uses every known label unweighted: the audit's answers and what people
+volunteer, who report 60% of missed frauds, 30% of false alarms, 10% of frauds found and 1 in 1,000 of the
+rest. `--scores FILE` (npz with p and y) adds another model's scores, such as one of real payments.
 """
 
 import argparse
@@ -176,11 +176,21 @@ def coverage(pool: Pool, meanings: dict[str, Meaning], scenario: Scenario, n_win
         truth, value, inside, within, naive_error, enough, frauds, width = np.array(rows, float).T
         judged = enough == 1
         text = f"{inside[judged].mean():.1%}" if judged.mean() >= 0.1 else "not judged"
-        yield (
-            f"| {scenario.words} | {name} | {truth.mean():.3f} | {np.median(frauds):.0f} | {judged.mean():.0%} "
-            f"| {text} | {inside.mean():.1%} | {np.mean(within):.1%} | {width.mean():.3f} "
-            f"| {np.nanmean(value - truth):+.4f} | {np.nanstd(value - truth):.4f} | {naive_error.mean():+.3f} |"
+        cells = (
+            scenario.words,
+            name,
+            f"{truth.mean():.3f}",
+            f"{np.median(frauds):.0f}",
+            f"{judged.mean():.0%}",
+            text,
+            f"{inside.mean():.1%}",
+            f"{np.mean(within):.1%}",
+            f"{width.mean():.3f}",
+            f"{np.nanmean(value - truth):+.4f}",
+            f"{np.nanstd(value - truth):.4f}",
+            f"{naive_error.mean():+.3f}",
         )
+        yield f"| {' | '.join(cells)} |"
 
 
 def sharpness(pool: Pool, meanings: dict[str, Meaning], n_windows: int) -> Iterator[str]:
@@ -372,9 +382,10 @@ def print_estimates(pool: Pool, n_windows: int) -> None:
     print("\n## Estimated performance and the gap alarm\n")
     print(
         "Scores are given their meaning on a random half of the held-out days; windows come from the other "
-        "half with covariates tilted at random. Share of windows whose figures lie within CBPE's limits "
-        f"(the first {CBPE_WINDOWS}), and how often the gap alarm (level {POLICY.gap_level:.0%}) fires. Hidden: "
-        "as many new frauds again, none of them suspected. Gone: half of the frauds found are none any more.\n"
+        "half, covariates tilted at random. Share of windows whose figures lie within CBPE's limits (the "
+        f"first {CBPE_WINDOWS}), and how often the gap alarm (level {POLICY.gap_level:.0%}) fires. Hidden: "
+        "as many new frauds again, none of them suspected. Gone: half of the frauds found are none any more."
+        "\n"
     )
     print(
         "| change | model | labels | F1 | precision | recall | AUC | AP | CBPE's F1 error | judged | alarm |"

@@ -106,6 +106,11 @@ def webhook_sender(settings: Settings, outbox: WebhookOutbox) -> WebhookSender:
     return WebhookSender(outbox, WebhookClient(parse_policy(settings.webhooks.allow_private)))
 
 
+def check_webhooks(settings: Settings) -> None:
+    """Raise SettingsError where the settings of webhooks cannot be used: better at the start than later."""
+    webhook_sender(settings, webhook_outbox(settings))
+
+
 def acknowledgement_board(settings: Settings) -> AcknowledgementBoard:
     """Return the board of which node serves which version."""
     return AcknowledgementBoard(settings.webhooks.directory / "board.sqlite3")

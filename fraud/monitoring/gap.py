@@ -19,6 +19,7 @@ from fraud.monitoring.audited import AuditedWindow
 from fraud.monitoring.estimated import Meaning
 
 F64 = NDArray[np.float64]
+_CELLS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,12 @@ def gap_test(
 
     rng = np.random.default_rng(seed)
     design = meaning.design(window.probability[window.rows])
-    chances = expit(design @ meaning.draws(n_draws, rng).T)
-    null = f1((rng.random(chances.shape) < chances).astype(np.float64))
+    null = np.empty(n_draws)
+    step = max(1, _CELLS // max(1, len(design)))  # a million answers times 1,999 draws fit in no memory
+    thetas = meaning.draws(n_draws, rng)
+    for first in range(0, n_draws, step):
+        chances = expit(design @ thetas[first : first + step].T)
+        null[first : first + step] = f1((rng.random(chances.shape) < chances).astype(np.float64))
     realised = float(f1(window.labels[:, None])[0])
     expected = meaning(window.probability)
     hoped = float(expected[window.alerted].sum())

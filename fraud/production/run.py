@@ -135,10 +135,11 @@ class Production:
 
     def _play(self, day: WorldDay, scorer: Scorer) -> ScoredDay:
         profile = self.world.profile
-        if scorer.bundle.profile.name != profile.name:
+        served = scorer.bundle.profile
+        if served.name != profile.name or served.features != profile.features:
             raise SettingsError(
-                f'The scorer serves the profile "{scorer.bundle.profile.name}", and the transactions are of '
-                f'"{profile.name}".',
+                f'The scorer serves the profile "{served.name}", the transactions are of "{profile.name}"; '
+                "name and features must be the same.",
                 code="other_profile",
             )
         probability = _answers(day, scorer)

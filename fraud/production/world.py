@@ -71,6 +71,24 @@ class WorldDay:
         return len(self.seen)
 
 
+class HistoryOfDay(History):
+    """A history reduced to what it says of one day's transactions, whichever scorer asks.
+
+    A day's whole index takes some 20 MB, what it says of the day half of one: months of days are remembered.
+    """
+
+    def __init__(self, whole: History, transactions: Transactions) -> None:
+        super().__init__(whole.profile, {})
+        self._ids = transactions.ids
+        self._columns = whole.features(transactions)
+
+    def features(self, transactions: Transactions) -> dict[str, NDArray[np.float64]]:
+        """Return every history feature of the day's transactions; ValueError for any others."""
+        if transactions.ids is not self._ids:
+            raise ValueError("this history knows the transactions of its own day only")
+        return dict(self._columns)
+
+
 class World(Protocol):
     """Days of transactions, the same whenever they are asked for."""
 
@@ -97,7 +115,7 @@ class Memory:
             return None
         joined = day if self._rows is None else concatenate([self._rows, day])
         self._rows = joined.take(self._still_seen(joined, int(day.times()[0])))
-        return History.of(joined, self._profile)
+        return HistoryOfDay(History.of(joined, self._profile), day)
 
     def _still_seen(self, table: Transactions, now_ms: int) -> NDArray[np.intp]:
         """Return the rows in reach of a window, by their time or by when their label became known.

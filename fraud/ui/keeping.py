@@ -16,14 +16,15 @@ class KeepSection:
 
     def __init__(self, service: FraudService, localised: Localised) -> None:
         self._service = service
-        self.consent = localised.make(
-            gr.Checkbox,
-            lambda language: {"label": text("keep", language), "info": text("keep_detail", language)},
-            value=False,
-            interactive=True,
-            elem_id="keep-consent",
-            elem_classes=["field"],
-        )
+        with gr.Column(elem_classes=["flag-details"]):
+            self.consent = localised.make(
+                gr.Checkbox,
+                lambda language: {"label": text("keep", language), "info": text("keep_detail", language)},
+                value=False,
+                interactive=True,
+                elem_id="keep-consent",
+                elem_classes=["field"],
+            )
         self._status = gr.HTML(elem_id="keep-status")
 
     @property

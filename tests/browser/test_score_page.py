@@ -120,3 +120,19 @@ def test_the_form_can_be_sent_from_the_keyboard(open_page: Open) -> None:
     amount.fill("4999")
     amount.press("Enter")
     expect(page.locator(".probability b").first).not_to_have_text(before[0])
+
+
+def test_what_is_scored_is_kept_only_while_the_box_is_ticked(open_page: Open) -> None:
+    page = open_page()
+    box = page.get_by_label("Keep what I score to watch the models")
+    expect(box).not_to_be_checked()
+    score_with(page, "Amount (EUR)", "31")
+    expect(page.locator("#keep-status")).to_have_text("")
+    box.check()
+    score_with(page, "Amount (EUR)", "32")
+    expect(page.locator("#keep-status")).to_contain_text("Receipt p_")
+    page.get_by_role("button", name="Legitimate").click()
+    expect(page.locator("#keep-status")).to_have_text("")
+    expect(box).to_be_checked()
+    score_with(page, "Amount (EUR)", "33")
+    expect(page.locator("#keep-status")).to_contain_text("Receipt p_")

@@ -55,6 +55,8 @@ def test_features_from_what_is_remembered_equal_those_from_the_whole_past(make_w
         day = world.day(index)
         remembered = scorer.pipeline.transform(day.seen, day.history)
         np.testing.assert_array_equal(remembered, scorer.pipeline.transform(day.seen, history))
+    with pytest.raises(ValueError, match="own day"):
+        scorer.pipeline.transform(world.day(1).seen, world.day(0).history)
 
 
 def f1(played, days):
