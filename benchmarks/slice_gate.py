@@ -13,6 +13,8 @@ import numpy as np
 
 from fraud.retraining.slice_gate import SliceFindings, SlicePolicy, judge_slices
 
+BURST = 4
+"""Frauds of one card: of the simulator's held-out windows 42 frauds were 9 cards, 127 were 29."""
 ATTACKED = "category=0 and channel=0"
 
 
@@ -31,7 +33,7 @@ def window(rng: np.random.Generator, n_frauds: int) -> Window:
     """Return frauds in bursts by card, and the four times as many legitimate rows that a model may flag."""
     n_rows = n_frauds * 5
     labels = (np.arange(n_rows) < n_frauds).astype(float)
-    bursts, others = rng.integers(0, n_frauds // 2, n_frauds), rng.integers(0, 4 * n_frauds, 4 * n_frauds)
+    bursts, others = rng.integers(0, n_frauds // BURST, n_frauds), rng.integers(0, 4 * n_frauds, 4 * n_frauds)
     cards = np.concatenate([bursts, n_frauds + others])
     category = rng.choice(12, n_rows, p=np.array([4, *[1] * 11]) / 15)
     channel = rng.choice(3, n_rows, p=[0.5, 0.3, 0.2])
@@ -64,12 +66,12 @@ def once(
 
 
 def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 150
     started = time.perf_counter()
     policy = SlicePolicy()
     print("| frauds | noise | taken from the slice | cut-off | refused | by the slice | judged |")
     print("|---|---|---|---|---|---|---|")
-    for n_frauds, noise in ((500, 0.3), (1000, 0.3), (1000, 0.8), (2000, 0.3)):
+    for n_frauds, noise in ((500, 0.3), (1000, 0.3), (1000, 0.8)):
         for lost, cut in ((0.0, 0.0), (0.0, 0.1), (0.1, 0.0), (0.2, 0.0), (0.36, 0.0)):
             found = [once(seed, n_frauds, lost, noise, policy, cut) for seed in range(n)]
             refused = np.mean([bool(f.harmed) for f in found])
