@@ -203,6 +203,10 @@ def main() -> None:
     n_train = len(plan.train)
     print(f"{n_train:,} training rows, {int((base.labels[plan.train] == 1).sum())} frauds", flush=True)
     results = drill(profile, 3_000, GatePolicy())
+    print("\nThe gate, with the clean models as champion:\n")
+    for r in results[1:4]:
+        slices = [f"{h.model} {h.metric} {h.slice} {h.champion:.3f} -> {h.challenger:.3f}" for h in r.harmed]
+        print(f"- {r.name}: {'; '.join([*r.overall, *slices]) or 'passes'}", flush=True)
     agreeing = hostile_events(base, plan, profile, 3_000, agree=True)
     results.append(believe("trust, the sources agree", agreeing, DEFAULT, base, plan, profile)[1])
     no_caps = replace(DEFAULT, max_per_reporter=np.inf, max_per_slice=np.inf, max_in_all=np.inf)
@@ -212,10 +216,6 @@ def main() -> None:
     for r in results:
         figures = f"{r.recall_slice:.3f} | {r.recall:.3f} | {r.f1:.3f}"
         print(f"| {r.name} | {r.n_labels:,} | {r.weight:,.1f} | {figures} |")
-    print("\nThe gate, with the clean models as champion:\n")
-    for r in results[1:4]:
-        slices = [f"{h.model} {h.metric} {h.slice} {h.champion:.3f} -> {h.challenger:.3f}" for h in r.harmed]
-        print(f"- {r.name}: {'; '.join([*r.overall, *slices]) or 'passes'}")
     print(f"{results[0].n_slice} slice frauds in the test window; {time.perf_counter() - started:.0f} s")
 
 

@@ -66,12 +66,16 @@ def slice_findings(
     policy: GatePolicy,
 ) -> SliceFindings:
     """Return what the slices of a held-out window say of two pairs of models."""
-    pairs = {name: (champion[name].raised, challenger[name].raised) for name in champion}
+    # A legitimate row on which nobody alerts changes no count; they are most, and slices are many.
+    alerted = [alerts.raised for side in (champion, challenger) for alerts in side.values()]
+    rows = np.flatnonzero((test.labels == 1) | np.any(alerted, axis=0))
+    part = test.take(rows)
+    pairs = {name: (champion[name].raised[rows], challenger[name].raised[rows]) for name in champion}
     entity = profile.main_entity
-    cards = np.arange(len(test)) if entity is None else test.texts[entity.column].codes.astype(np.int64)
+    cards = np.arange(len(part)) if entity is None else part.texts[entity.column].codes.astype(np.int64)
     # Rows without a card depend on nobody.
-    cards = np.where(cards < 0, -1 - np.arange(len(test)), cards)
-    return judge_slices(test.labels, cards, held_out_slices(test, profile), pairs, policy.slices)
+    cards = np.where(cards < 0, -1 - np.arange(len(part)), cards)
+    return judge_slices(part.labels, cards, held_out_slices(part, profile), pairs, policy.slices)
 
 
 def _alerts(bundle: Bundle, features: F32) -> dict[str, Alerts]:

@@ -5,6 +5,9 @@ missed that the champion caught ("recall": "false alarm" flags on true frauds), 
 stopped whom it left alone ("false_alarms": "fraud" flags on legitimate payments)? F1 of a slice would answer
 neither: it moves with both, and with the cut-off.
 
+Both are asked beyond what the model lost or stopped everywhere: a cut-off that moved by itself moves all
+slices alike, and the overall margins and the alert budget judge that. An attack is local.
+
 The test is a sign-flip randomisation with the largest statistic of all (Westfall & Young, "Resampling-based
 multiple testing", 1993; Romano & Wolf, JASA 2005). If champion and challenger are exchangeable, what changed
 for one card could as well have changed the other way round, so the signs of whole cards are flipped: rows of
@@ -34,10 +37,10 @@ class SlicePolicy:
     ----------
     min_frauds : held-out frauds from which a slice's recall is judged
     min_false_alarms : false alarms of the two models together from which a slice's false alarms are judged
-    margin_recall : a loss of recall up to this is no reason, however sure
+    margin_recall : a loss of recall up to this, beyond the overall one, is no reason, however sure
     max_recall_loss : a loss from this on is one, however unsure: many frauds may be few cards, of which no
         test can show much
-    max_false_alarm_ratio : so is growth of the slice's false alarms up to this factor
+    max_false_alarm_ratio : so is growth of the slice's false alarms up to this factor, beyond the overall one
     alpha : how often an exchangeable challenger may be refused for any slice of any model
     n_flips, seed : of the randomisation; the smallest p-value is 1 / (n_flips + 1)
     """
@@ -46,7 +49,7 @@ class SlicePolicy:
     min_false_alarms: int = 50
     margin_recall: float = 0.05
     max_recall_loss: float = 0.25
-    max_false_alarm_ratio: float = 1.5
+    max_false_alarm_ratio: float = 2.0
     alpha: float = 0.05
     n_flips: int = 1999
     seed: int = 7
@@ -95,7 +98,11 @@ class SliceFindings:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One test before it is judged: per card, how much worse it became."""
+    """One test before it is judged.
+
+    `expected` is what `after` would be had the slice changed as the whole window did; `worse` is by how much
+    each card is worse than that.
+    """
 
     model: str
     slice: str
@@ -103,6 +110,7 @@ class _Question:
     n: int
     before: int
     after: int
+    expected: float
     worse: F64
 
     @property
@@ -155,16 +163,22 @@ def _questions(
     n_cards = int(card.max()) + 1 if len(card) else 0
     asked = []
     for model, (old, new) in alerts.items():
+        before, after = int(old[frauds].sum()), int(new[frauds].sum())
         if n_frauds >= policy.min_frauds:
-            lost = old[frauds].astype(float) - new[frauds]
-            worse: F64 = np.bincount(card[frauds], lost, n_cards).astype(np.float64)
-            before, after = int(old[frauds].sum()), int(new[frauds].sum())
-            asked.append(_Question(model, name, "recall", n_frauds, before, after, worse))
+            everywhere = labels == 1
+            loss = max(0.0, float(old[everywhere].mean() - new[everywhere].mean()))
+            lost = old[frauds] - new[frauds].astype(np.float64) - loss
+            worse = np.bincount(card[frauds], lost, n_cards).astype(np.float64)
+            expected = before - loss * n_frauds
+            asked.append(_Question(model, name, "recall", n_frauds, before, after, expected, worse))
         before, after = int(old[others].sum()), int(new[others].sum())
         if before + after >= policy.min_false_alarms:
-            added = new[others].astype(float) - old[others]
+            everywhere = labels == 0
+            growth = max(1.0, float(new[everywhere].sum()) / max(1.0, float(old[everywhere].sum())))
+            added = new[others] - growth * old[others]
             worse = np.bincount(card[others], added, n_cards).astype(np.float64)
-            asked.append(_Question(model, name, "false_alarms", before + after, before, after, worse))
+            n, expected = before + after, growth * before
+            asked.append(_Question(model, name, "false_alarms", n, before, after, expected, worse))
     return asked
 
 
@@ -190,14 +204,16 @@ def _finding(
 ) -> SliceFinding:
     # Sums of other orders round to other last digits: equal statistics must count as reached.
     p = (1 + int((largest >= statistic - 1e-9).sum())) / (1 + len(largest))
-    noise = critical * question.norm
     if question.metric == "recall":
         scale, floor, limit = question.n, policy.margin_recall, policy.max_recall_loss
     else:
-        scale, floor, limit = 1, (policy.max_false_alarm_ratio - 1) * question.before, np.inf
-    change = abs(question.after - question.before) / scale
-    is_worse = question.worse.sum() > 0
+        floor = (policy.max_false_alarm_ratio - 1) * question.expected
+        scale, limit = 1, np.inf
+    everywhere = abs(question.expected - question.before) / scale
+    change = float(question.worse.sum()) / scale
+    loss = (question.before - question.after) / scale
     shown = change > floor and p <= policy.alpha
+    noise = critical * question.norm / scale
     return SliceFinding(
         model=question.model,
         slice=question.slice,
@@ -205,7 +221,7 @@ def _finding(
         n=question.n,
         champion=question.before / scale,
         challenger=question.after / scale,
-        margin=min(limit, max(floor, noise / scale)),
+        margin=min(limit, everywhere + max(floor, noise)),
         p=p,
-        harmed=bool(is_worse and (shown or change >= limit)),
+        harmed=bool(shown or loss >= limit),
     )

@@ -15,6 +15,7 @@ from fraud.models.bundle_writer import write_bundle
 from fraud.models.examples import choose_examples
 from fraud.models.split import Split, split
 from fraud.models.train import train
+from fraud.registry import version_key
 from fraud.retraining.evidence import measure
 from fraud.retraining.feedback_rows import FeedbackRows, feedback_rows
 from fraud.retraining.finishing import finish_bundle
@@ -130,7 +131,7 @@ class Steps:
             plan=prepared.plan,
             progress=request.progress,
         )
-        version = request.registry.next_version()
+        version = self._next_version()
         recipe = {
             "dataset_revision": self._revision,
             "as_of": self._run.started_at.isoformat(),
@@ -152,6 +153,13 @@ class Steps:
         result = {"version": version, "n_used": rows.n_used, "unused": recipe["unused"]}
         self._run = self._run.done("trained", result | {"origin": prepared.origin.get("sha256")})
         request.progress(f"trained: {version} with {rows.n_used} labels")
+
+    def _next_version(self) -> str:
+        """Return the next free version; the champion's counts as taken though only the artifacts hold it."""
+        version, champion = self._request.registry.next_version(), version_key(self._champion.version)
+        if version_key(version) > champion:
+            return version
+        return f"{champion[0]}.{champion[1]}.{champion[2] + 1}"
 
     def _gate(self) -> None:
         prepared, run = self._prepared, self._run
@@ -204,7 +212,7 @@ class Steps:
             request.registry.record(self._run.bundle, f"Record {version} {message}")
         except RepositoryError:
             # Somebody recorded another bundle under this version meanwhile.
-            newer = request.registry.next_version()
+            newer = self._next_version()
             if newer == version:
                 raise
             version = newer

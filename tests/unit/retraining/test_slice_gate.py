@@ -9,15 +9,26 @@ from fraud.retraining.slice_gate import SlicePolicy, judge_slices
 POLICY = SlicePolicy(n_flips=499)
 
 
-def one_slice(n: int, lost: int, cards: np.ndarray | None = None, **policy):
+ELSEWHERE = 100_000
+"""Frauds outside the slice, on which nothing changed."""
+
+
+def one_slice(n: int, lost: int, cards: np.ndarray | None = None, lost_elsewhere: int = 0):
     """Judge one slice of n frauds, of which the champion caught all and the challenger lost some."""
-    labels, everybody = np.ones(n), np.ones(n, bool)
-    challenger = np.arange(n) >= lost
-    owners = np.arange(n) if cards is None else cards
-    found = judge_slices(
-        labels, owners, {"s": everybody}, {"xgboost": (everybody, challenger)}, SlicePolicy(**policy)
-    )
-    return found.judged[0] if found.judged else None
+    labels, everybody = np.ones(n + ELSEWHERE), np.ones(n + ELSEWHERE, bool)
+    challenger = everybody.copy()
+    challenger[:lost] = False
+    challenger[n : n + lost_elsewhere] = False
+    owners = np.arange(n + ELSEWHERE)
+    owners[:n] = np.arange(n) if cards is None else cards
+    inside = np.arange(n + ELSEWHERE) < n
+    found = judge_slices(labels, owners, {"s": inside}, {"xgboost": (everybody, challenger)}, SlicePolicy())
+    return found.judged[0]
+
+
+def test_a_loss_that_is_the_same_everywhere_is_no_slices_fault() -> None:
+    assert one_slice(500, 60).harmed
+    assert not one_slice(500, 60, lost_elsewhere=ELSEWHERE * 60 // 500).harmed
 
 
 def test_an_equal_challenger_is_rarely_refused_for_any_slice() -> None:
@@ -40,7 +51,7 @@ def test_a_loss_beyond_chance_and_margin_is_harm_and_says_how_much() -> None:
 
 def test_a_sure_loss_within_the_margin_is_no_harm() -> None:
     finding = one_slice(1000, 40)
-    assert finding.p < 0.01 and not finding.harmed and finding.margin == pytest.approx(0.05)
+    assert finding.p < 0.01 and not finding.harmed and finding.margin == pytest.approx(0.05, abs=1e-3)
 
 
 def test_a_large_loss_that_chance_explains_is_no_harm_and_the_margin_shows_it() -> None:
@@ -71,15 +82,20 @@ def test_a_slice_with_too_few_frauds_is_counted_and_not_judged() -> None:
 
 
 def test_honest_customers_stopped_in_one_slice_are_harm_too() -> None:
-    labels = np.zeros(2000)
-    champion, challenger = np.zeros(2000, bool), np.zeros(2000, bool)
-    champion[:40] = True
-    challenger[:90] = True
-    inside = np.ones(2000, bool)
-    found = judge_slices(
-        labels, np.arange(2000), {"s": inside}, {"xgboost": (champion, challenger)}, SlicePolicy()
-    )
-    assert [(f.metric, f.champion, f.challenger) for f in found.harmed] == [("false_alarms", 40, 90)]
+    labels, inside = np.zeros(4000), np.arange(4000) < 2000
+    champion, challenger = np.zeros(4000, bool), np.zeros(4000, bool)
+    champion[:40] = champion[2000:2400] = True
+    challenger[:120] = challenger[2000:2400] = True
+
+    def judged(new: np.ndarray):
+        pair = {"xgboost": (champion, new)}
+        return judge_slices(labels, np.arange(4000), {"s": inside}, pair, SlicePolicy()).judged[0]
+
+    finding = judged(challenger)
+    assert (finding.metric, finding.champion, finding.challenger) == ("false_alarms", 40, 120)
+    assert finding.harmed
+    challenger[2000:3200] = True  # the cut-off moved: three times as many everywhere
+    assert not judged(challenger).harmed
 
 
 def test_a_better_challenger_harms_nobody() -> None:
