@@ -5,7 +5,7 @@ missed that the champion caught ("recall": "false alarm" flags on true frauds), 
 stopped whom it left alone ("false_alarms": "fraud" flags on legitimate payments)? F1 of a slice would answer
 neither: it moves with both, and with the cut-off.
 
-Both are asked beyond what the model lost or stopped everywhere: a cut-off that moved by itself moves all
+Both are asked beyond what the model lost or stopped elsewhere: a cut-off that moved by itself moves all
 slices alike, and the overall margins and the alert budget judge that. An attack is local.
 
 The test is a sign-flip randomisation with the largest statistic of all (Westfall & Young, "Resampling-based
@@ -37,10 +37,10 @@ class SlicePolicy:
     ----------
     min_frauds : held-out frauds from which a slice's recall is judged
     min_false_alarms : false alarms of the two models together from which a slice's false alarms are judged
-    margin_recall : a loss of recall up to this, beyond the overall one, is no reason, however sure
+    margin_recall : a loss of recall up to this, beyond that elsewhere, is no reason, however sure
     max_recall_loss : a loss from this on is one, however unsure: many frauds may be few cards, of which no
         test can show much
-    max_false_alarm_ratio : so is growth of the slice's false alarms up to this factor, beyond the overall one
+    max_false_alarm_ratio : so is growth of its false alarms up to this factor, beyond that elsewhere
     alpha : how often an exchangeable challenger may be refused for any slice of any model
     n_flips, seed : of the randomisation; the smallest p-value is 1 / (n_flips + 1)
     """
@@ -100,7 +100,7 @@ class SliceFindings:
 class _Question:
     """One test before it is judged.
 
-    `expected` is what `after` would be had the slice changed as the whole window did; `worse` is by how much
+    `expected` is what `after` would be had the slice changed as the rest of the window did; `worse` is by how much
     each card is worse than that.
     """
 
@@ -165,16 +165,17 @@ def _questions(
     for model, (old, new) in alerts.items():
         before, after = int(old[frauds].sum()), int(new[frauds].sum())
         if n_frauds >= policy.min_frauds:
-            everywhere = labels == 1
-            loss = max(0.0, float(old[everywhere].mean() - new[everywhere].mean()))
+            elsewhere = (labels == 1) & ~inside
+            fell = float(old[elsewhere].sum()) - float(new[elsewhere].sum())
+            loss = max(0.0, fell / max(1, int(elsewhere.sum())))
             lost = old[frauds] - new[frauds].astype(np.float64) - loss
             worse = np.bincount(card[frauds], lost, n_cards).astype(np.float64)
             expected = before - loss * n_frauds
             asked.append(_Question(model, name, "recall", n_frauds, before, after, expected, worse))
         before, after = int(old[others].sum()), int(new[others].sum())
         if before + after >= policy.min_false_alarms:
-            everywhere = labels == 0
-            growth = max(1.0, float(new[everywhere].sum()) / max(1.0, float(old[everywhere].sum())))
+            elsewhere = (labels == 0) & ~inside
+            growth = max(1.0, float(new[elsewhere].sum()) / max(1.0, float(old[elsewhere].sum())))
             added = new[others] - growth * old[others]
             worse = np.bincount(card[others], added, n_cards).astype(np.float64)
             n, expected = before + after, growth * before
@@ -209,7 +210,7 @@ def _finding(
     else:
         floor = (policy.max_false_alarm_ratio - 1) * question.expected
         scale, limit = 1, np.inf
-    everywhere = abs(question.expected - question.before) / scale
+    elsewhere = abs(question.expected - question.before) / scale
     change = float(question.worse.sum()) / scale
     loss = (question.before - question.after) / scale
     shown = change > floor and p <= policy.alpha
@@ -221,7 +222,7 @@ def _finding(
         n=question.n,
         champion=question.before / scale,
         challenger=question.after / scale,
-        margin=min(limit, everywhere + max(floor, noise)),
+        margin=min(limit, elsewhere + max(floor, noise)),
         p=p,
         harmed=bool(shown or loss >= limit),
     )
