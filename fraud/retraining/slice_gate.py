@@ -100,8 +100,8 @@ class SliceFindings:
 class _Question:
     """One test before it is judged.
 
-    `expected` is what `after` would be had the slice changed as the rest of the window did; `worse` is by how much
-    each card is worse than that.
+    `expected` is what `after` would be had the slice changed as the rest of the window did; `worse` is by
+    how much each card is worse than that.
     """
 
     model: str
