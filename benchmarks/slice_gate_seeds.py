@@ -1,7 +1,7 @@
 """What the slice gate says to real models that differ in nothing but their seed, and to an attacked one.
 
-`python -m benchmarks.slice_gate_seeds` trains five pairs of small models and one that believed 600 hostile flags
-(benchmarks/poison.py), lets each of the five contest each other and the attacked one contest all.
+`python -m benchmarks.slice_gate_seeds` trains five pairs of small models and one that believed 600 hostile
+flags (benchmarks/poison.py), lets each of the five contest each other and the attacked one contest all.
 """
 
 from itertools import permutations
