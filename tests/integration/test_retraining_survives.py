@@ -146,7 +146,8 @@ def test_a_refusal_is_reported_told_and_not_repeated(
     again = retrain(request)
     assert again.nothing_to_do and "the gate refused it" in again.reasons[0] and len(told) == 1
 
-    spent = replace(request, force=True, gate=replace(STRICT, gold_budget=1))
+    later = LATER + timedelta(hours=1)
+    spent = replace(request, now=later, force=True, gate=replace(STRICT, gold_budget=1))
     refused = retrain(spent)
     assert refused.refused and "has judged 1 times and its budget is 1" in refused.reasons[0]
     assert "trained" not in read_runs(request.runs)[0].steps, "a spent window costs no training"
