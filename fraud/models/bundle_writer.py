@@ -14,6 +14,7 @@ from fraud.data.profile import DAY_MS, Profile
 from fraud.data.table import NEVER_MS, Transactions, read_table, transactions_from_frame
 from fraud.errors import BundleRefused
 from fraud.features.history import History
+from fraud.features.reach import rows_in_reach
 from fraud.models import bundle
 from fraud.models.card import changelog, model_card
 from fraud.models.estimators import FraudClassifier
@@ -182,14 +183,12 @@ def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
 
 
 def _write_history(transactions: Transactions, profile: Profile, path: Path) -> None:
-    """Keep as much of the past as the longest window and the label delay can reach from an example."""
+    """Keep as much of the past as the features of examples and golden vectors look back on."""
     if not profile.features.history:
         return
-    time = transactions.times()
-    days = profile.features.label_delay_days + REACH_DAYS
-    reach = profile.features.longest_window_ms + int(days * DAY_MS)
-    recent = np.flatnonzero(time >= time[-1] - reach)
-    to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
+    from_ms = int(transactions.times()[-1]) - REACH_DAYS * DAY_MS
+    reached = transactions.take(rows_in_reach(transactions, profile, from_ms))
+    to_frame(reached, profile).to_parquet(path, compression="zstd", index=False)
 
 
 def _reference(training: Training) -> Reference:
