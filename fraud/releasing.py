@@ -64,11 +64,20 @@ class ReleaseDesk:
         self.registry = registry
         self.automatic = automatic
 
-    def promote(self, version: str | None = None, *, who: str) -> Moved:
+    def listeners(self, event: str) -> tuple[str, ...]:
+        """Return the names of the endpoints that hear of an event, such as "model.promoted"."""
+        endpoints = () if self._outbox is None else self._outbox.endpoints
+        return tuple(endpoint.name for endpoint in endpoints if endpoint.wants(event))
+
+    def promote(self, version: str | None = None, *, who: str, expected: int | None = None) -> Moved:
         """Make a recorded version the champion and tell the nodes; None takes the challenger.
 
         It is loaded first, as a node would: what cannot be served is not promoted. The nodes are told even
         where it is the champion already: whoever promoted it may have died before they were.
+
+        Parameters
+        ----------
+        expected : the aliases' `sequence` that the decision was made at; None for any
 
         Raises
         ------
@@ -76,6 +85,8 @@ class ReleaseDesk:
             No such version, or no challenger.
         BundleRefused
             It cannot be loaded, or is not signed by a key that is trusted here.
+        RepositoryError
+            Somebody else decided since `expected`; nothing was changed.
         """
         registry = self.registry
         chosen = version or registry.aliases().challenger
@@ -83,18 +94,21 @@ class ReleaseDesk:
             raise NotFound("There is no challenger; name a version, or retrain first.", code="no_challenger")
         registry.adopt(self._artifacts, chosen)
         load_bundle(registry.directory(chosen), registry.trusted)  # an unknown version changes nothing
+        had_champion = registry.aliases().champion is not None
         registry.ensure_champion(self._artifacts)
         before = registry.aliases()
-        return self._tell("model.promoted", before, registry.promote(chosen, who=who))
+        if expected is not None and not had_champion:
+            expected = before.sequence  # the decision that was just made is this one's own first step
+        return self._tell("model.promoted", before, registry.promote(chosen, who=who, expected=expected))
 
-    def rollback(self, *, who: str) -> Moved:
+    def rollback(self, *, who: str, expected: int | None = None) -> Moved:
         """Make the previous version the champion again and tell the nodes; NotFound if there is none."""
         before = self.registry.aliases()
-        return self._tell("model.rolled_back", before, self.registry.rollback(who=who))
+        return self._tell("model.rolled_back", before, self.registry.rollback(who=who, expected=expected))
 
-    def reject(self, version: str, *, who: str) -> Aliases:
+    def reject(self, version: str, *, who: str, expected: int | None = None) -> Aliases:
         """Let a challenger wait no more; NotFound if it is not the challenger."""
-        return self.registry.reject(version, who=who)
+        return self.registry.reject(version, who=who, expected=expected)
 
     def propose(self, version: str, *, who: str, promote: bool = False) -> Moved | None:
         """Do what follows a passed gate: promote, or return None and let the challenger wait."""
