@@ -24,6 +24,8 @@ from fraud.repositories.port import Add, Delete, Operation, VersionedRepository
 ALIASES_FILE = "aliases.json"
 DECISIONS_FILE = "decisions.jsonl"
 ROLES = ("champion", "previous", "challenger")
+DECIDED_MEANWHILE = "decided_meanwhile"
+"""The code of the error that a decision on what has changed since gets."""
 _OWN = frozenset({ALIASES_FILE, DECISIONS_FILE})
 _ATTEMPTS = 8
 _DECISIONS_KEPT = 2_000
@@ -317,10 +319,16 @@ class ModelRegistry:
 
         return self._change(change, f"Promote {version}", "promote", version, who, expected)
 
-    def rollback(self, *, who: str = "", expected: int | None = None) -> Aliases:
-        """Make `previous` the champion again; NotFound if there is none; `expected` as in `promote`."""
+    def rollback(self, *, who: str = "", to: str | None = None, expected: int | None = None) -> Aliases:
+        """Make `previous` the champion again; NotFound if there is none; `expected` as in `promote`.
+
+        With `to`, the version that whoever asks takes for `previous`, nothing changes where it is the
+        champion already: of two that roll back at once the second would bring back what both are fleeing.
+        """
 
         def change(old: Aliases) -> Aliases:
+            if to is not None and old.champion == to:
+                return old
             if old.previous is None:
                 raise NotFound("There is no previous version to roll back to.", code="no_previous")
             return replace(old, champion=old.previous, previous=old.champion)
@@ -388,7 +396,7 @@ class ModelRegistry:
             if expected is not None and old.sequence != expected:
                 raise RepositoryError(
                     "Somebody else decided meanwhile; look at what serves now and decide again.",
-                    code="decided_meanwhile",
+                    code=DECIDED_MEANWHILE,
                 )
             new = change(old)
             if new != old:

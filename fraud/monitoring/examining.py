@@ -186,7 +186,9 @@ def examine(
     }
     old = mature(earlier, until_ms, round(profile.features.label_delay_days * DAY_MS))
     calibration = {
-        model: score_bands(window_of(old, model), None if reference is None else reference.meaning)
+        model: score_bands(
+            window_of(old, model, policy.evidence.answers), None if reference is None else reference.meaning
+        )
         for model, reference in ((model, expected.models.get(model)) for model in MODELS)
     }
     parts = assess_segments(old, profile, expected.models, expected.amount_edges, policy.segments)

@@ -160,6 +160,12 @@ VERSIONS_TEXTS: Mapping[str, tuple[str, str]] = {
         "The decision stands, but the nodes could not be told: {problem} They notice when they next look.",
         "A decisão vale, mas os nós não puderam ser avisados: {problem} Eles percebem na próxima consulta.",
     ),
+    "versions_finished_first": (
+        "An earlier rollback was interrupted and has been finished first: {champion} serves, and the nodes "
+        "have been told. Look again before you decide anew.",
+        "Uma reversão anterior tinha sido interrompida e foi concluída primeiro: {champion} está em uso e os "
+        "nós foram avisados. Olhe de novo antes de decidir.",
+    ),
     "versions_not_here": (
         "The decision stands, but this page still scores with {serving}: {problem}",
         "A decisão vale, mas esta página ainda pontua com {serving}: {problem}",

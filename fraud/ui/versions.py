@@ -1,6 +1,6 @@
 """The Versions tab: what serves since when, every version, two side by side, and a maintainer's decision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -37,7 +37,9 @@ class VersionsTab:
 
     Everybody may look. Who may decide is asked anew by every handler, as in the Review tab, whose token this
     tab shares. A decision is proposed, then confirmed by typing the version; the proposal stays on the server
-    and holds the registry's `sequence`, so that what is confirmed is what was on the screen.
+    and holds the registry's `sequence`, so that what is confirmed is what was on the screen. Which pair is
+    compared is kept beside the two dropdowns: after a restart of the server Gradio refuses their values, and
+    the tab must come back by itself.
     """
 
     def __init__(
@@ -137,8 +139,9 @@ class VersionsTab:
     def outputs(self) -> list[Any]:
         """Every component that the handlers may change."""
         return [
-            self._token, self._drawn, self._proposal, self._pair, self._lead, self._serving, self._waiting, self._said,
-            self._actions, self._approve, self._reject, self._rollback, self._choose, self._chosen,
+            self._token, self._drawn, self._proposal, self._pair, self._lead, self._serving, self._waiting,
+            self._said, self._actions, self._approve, self._reject, self._rollback, self._choose,
+            self._chosen,
             self._nothing, self._log_out, self._sign_out, self._sure, self._sure_words, self._typed,
             self._confirm, self._gate, self._password, self._timeline, self._sides, self._old, self._new,
             self._difference, self._timer,
@@ -190,9 +193,11 @@ class VersionsTab:
         closed = self._closed(open_=self._login(token, account) is not None)
         return closed | {self._said: ""} | self.look(language, token, drawn, pair, account)
 
-    def _compare(self, language: str, pair: Sequence[str]) -> Any:
-        """Return the comparison of two chosen versions."""
-        return self._compared(self._service.history.timeline(), old, new, language)
+    def _compare(self, language: str, old: object, new: object) -> dict[Any, Any]:
+        """Return the updates that compare two chosen versions."""
+        pair = (str(old), str(new))
+        timeline = self._service.history.timeline()
+        return {self._pair: pair, self._difference: self._compared(timeline, pair, language)}
 
     def _enter(
         self, language: str, token: str, drawn: Mapping[str, str], pair: Sequence[str],
@@ -291,6 +296,9 @@ class VersionsTab:
             moved = service.promote(version, maintainer, expected=sequence)
         else:
             moved = service.rollback(maintainer, expected=sequence)
+        if moved.aliases.champion != version:
+            champion = moved.aliases.champion or ""
+            return alert_html(text("versions_finished_first", language, champion=champion))
         return self._came_to(moved, done, language)
 
     def _came_to(self, moved: Moved, done: str, language: str) -> str:
@@ -364,22 +372,23 @@ class VersionsTab:
 
     def _compare_parts(self, timeline: Timeline, pair: Sequence[str], language: str) -> dict[Any, Any]:
         versions = [entry.version for entry in timeline.entries]
-        chosen = (str(old), str(new)) if old in versions and new in versions else first_pair(timeline)
+        known = len(pair) == 2 and set(pair) <= set(versions)
+        chosen = (pair[0], pair[1]) if known else first_pair(timeline)
         choices = [choice(entry, language) for entry in timeline.entries]
         possible = len(versions) > 1
         return {
             self._sides: gr.update(visible=possible),
             self._old: gr.update(choices=choices, value=chosen[0]),
             self._new: gr.update(choices=choices, value=chosen[1]),
-            self._difference: self._compared(timeline, *chosen, language)
+            self._difference: self._compared(timeline, chosen, language)
             if possible
             else diff.nothing_html("versions_compare_one", language),
         }
 
-    def _compared(self, timeline: Timeline, pair: Sequence[str], language: str) -> str:
-        sides = [timeline.entry(side) if isinstance(side, str) else None for side in (old, new)]
+    def _compared(self, timeline: Timeline, pair: Sequence[str | None], language: str) -> str:
+        sides = [timeline.entry(version) for version in pair]
         summaries = [None if entry is None else entry.release.summary for entry in sides]
-        if old == new:
+        if pair[0] == pair[1]:
             return diff.nothing_html("versions_compare_same", language)
         if summaries[0] is None or summaries[1] is None:
             return diff.nothing_html("versions_compare_gone", language)

@@ -70,7 +70,7 @@ class Stranger:
         raise AssertionError("no answer")
 
 
-STATE = ["en", "forged", {}, "1.0.0", "1.0.1"]
+STATE = ["en", "forged", {}, ["1.0.0", "1.0.1"]]
 FORGED = {"action": "promote", "version": "1.0.2", "sequence": 3}
 
 
@@ -80,7 +80,7 @@ FORGED = {"action": "promote", "version": "1.0.2", "sequence": 3}
         ("versions-approve", "click", ["en", "forged", None]),
         ("versions-reject", "click", ["en", "forged", None]),
         ("versions-rollback", "click", ["en", "forged", None]),
-        ("versions-promote", "click", ["en", "forged", "1.0.0"]),
+        ("versions-promote", "click", ["en", "forged", None]),
         ("versions-confirm", "click", [*STATE, FORGED, "1.0.2"]),
         ("versions-typed", "submit", [*STATE, FORGED | {"action": "rollback", "version": "1.0.0"}, "1.0.0"]),
     ],

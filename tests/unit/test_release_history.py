@@ -22,6 +22,7 @@ from fraud.release_history import (
     standing_of,
 )
 from fraud.repositories.local import LocalRepository
+from fraud.retraining.finishing import REPORT_FILES
 from fraud.retraining.gate_report import write_report
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
@@ -201,6 +202,10 @@ def test_this_process_says_when_it_serves_another_version(
     champion.refresh()
     (own,) = history.standings(history.timeline())
     assert (own.version, own.state) == ("1.0.1", "serving")
+
+
+def test_a_report_is_looked_for_where_a_retraining_puts_it() -> None:
+    assert {GATE_FILE, GATE_PAGE} == set(REPORT_FILES.values())
 
 
 def test_only_the_newest_run_counts_as_refused(tmp_path: Path) -> None:

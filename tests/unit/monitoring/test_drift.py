@@ -273,7 +273,9 @@ def test_a_window_of_predictions_is_counted_with_their_answers() -> None:
     answers = {m: ModelAnswers(p, answered.alerted[m]) for m, p in answered.probability.items()}
     unknown, no = np.full(len(rows), np.nan), np.zeros(len(rows), bool)
     version = Coded(np.zeros(len(rows), np.int32), ("1.0.0",))
-    log = Observations(rows.times(), version, answers, unknown, no, no, unknown, unknown, rows)
+    log = Observations(
+        rows.times(), version, answers, unknown, no.astype(np.int8), no, no, unknown, unknown, rows
+    )
     window = start_window(reference)
     window.update(batch_of(log))
     report = measure_drift(reference, window.sketch())

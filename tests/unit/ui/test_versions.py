@@ -97,7 +97,7 @@ def token(access: ReviewAccess) -> str:
 
 def look(tab: VersionsTab, token: str = "", language: str = "en", **given: Any) -> dict[Any, Any]:
     tab._service.history.timeline(fresh=True)
-    return tab.look(language, token, given.get("drawn", {}), given.get("old"), given.get("new"))
+    return tab.look(language, token, given.get("drawn", {}), given.get("pair", ()))
 
 
 def propose(tab: VersionsTab, action: str, token: str, chosen: object = None) -> dict[Any, Any]:
@@ -105,7 +105,7 @@ def propose(tab: VersionsTab, action: str, token: str, chosen: object = None) ->
 
 
 def confirm(tab: VersionsTab, token: str, proposal: Any, typed: object) -> dict[Any, Any]:
-    return tab._decide("en", token, {}, None, None, proposal, typed)
+    return tab._decide("en", token, {}, (), proposal, typed)
 
 
 def shown(updates: dict[Any, Any], *parts: Any) -> list[bool]:
@@ -186,11 +186,12 @@ def test_the_comparison_begins_with_what_may_change_next_and_keeps_a_choice(
     updates = look(tab)
     assert (updates[tab._old]["value"], updates[tab._new]["value"]) == ("1.0.1", "1.0.2")
     assert "paired 95% interval" in updates[tab._difference] and "+0.010" in updates[tab._difference]
-    chosen = look(tab, old="1.0.0", new="1.0.3")
+    chosen = look(tab, pair=("1.0.0", "1.0.3"))
     assert (chosen[tab._old]["value"], chosen[tab._new]["value"]) == ("1.0.0", "1.0.3")
-    assert "two different" in tab._compare("en", "1.0.0", "1.0.0")
+    assert "two different" in tab._compare("en", "1.0.0", "1.0.0")[tab._difference]
     for odd in (None, HOSTILE, 7, ["1.0.0"]):
-        assert "cannot be read" in tab._compare("en", "1.0.0", odd)
+        assert "cannot be read" in tab._compare("en", "1.0.0", odd)[tab._difference]
+    assert look(tab, pair=("1.0.0", HOSTILE))[tab._new]["value"] == "1.0.2"
     recorded.promote("1.0.2")
     updates = look(tab)
     assert (updates[tab._old]["value"], updates[tab._new]["value"]) == ("1.0.1", "1.0.2")
@@ -243,11 +244,11 @@ def test_whoever_only_looks_sees_no_button(tab: VersionsTab, recorded: ModelRegi
 def test_a_login_here_holds_and_a_logout_ends_it(
     tab: VersionsTab, recorded: ModelRegistry, access: ReviewAccess
 ) -> None:
-    wrong = tab._enter("en", "", {}, None, None, "maria", "guess", NOBODY)
+    wrong = tab._enter("en", "", {}, (), "maria", "guess", NOBODY)
     assert "not the password" in wrong[tab._said] and tab._token not in wrong
-    entered = tab._enter("en", "", {}, None, None, "maria", PASSWORD, NOBODY)
+    entered = tab._enter("en", "", {}, (), "maria", PASSWORD, NOBODY)
     assert entered[tab._actions]["visible"] and access.login_of(entered[tab._token]).reviewer == "maria"
-    left = tab._leave("en", entered[tab._token], entered[tab._drawn], None, None)
+    left = tab._leave("en", entered[tab._token], entered[tab._drawn], ())
     assert left[tab._gate]["visible"] and not left[tab._actions]["visible"]
     assert "Log in first" in propose(tab, "approve", entered[tab._token])[tab._said]
 
@@ -258,7 +259,7 @@ def test_a_logout_here_closes_the_review_tab_too(
     with gr.Blocks():
         review = ReviewTab(service, Localised(), gr.State("en"), access)
     assert review._opened("en", token)[review._bar]["visible"]
-    tab._leave("en", token, {}, None, None)
+    tab._leave("en", token, {}, ())
     assert not review._opened("en", token)[review._bar]["visible"]
 
 
@@ -398,6 +399,16 @@ def test_a_promotion_that_is_not_served_here_yet_says_so(
     assert "still scores with" in done[tab._said] and "another version" in done[tab._serving]
 
 
+def test_an_interrupted_rollback_is_finished_and_not_taken_for_this_one(
+    tab: VersionsTab, recorded: ModelRegistry, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = propose(tab, "rollback", token)
+    finished = Moved(recorded.aliases(), changed=False)
+    monkeypatch.setattr(tab._service, "rollback", lambda *_, **__: finished)
+    said = confirm(tab, token, asked[tab._proposal], "1.0.0")[tab._said]
+    assert "finished first: 1.0.1 serves" in said and "Rolled back" not in said
+
+
 def test_cancelling_leaves_a_maintainer_at_work(tab: VersionsTab, token: str) -> None:
     assert shown(tab._cancelled(token), tab._sure, tab._actions, tab._gate) == [False, True, False]
     assert shown(tab._cancelled(""), tab._sure, tab._actions, tab._gate) == [False, False, True]
@@ -453,7 +464,7 @@ def test_no_text_of_a_registry_or_a_node_becomes_markup(
     )  # fmt: skip
     monkeypatch.setattr(tab._service, "shadow_report", lambda: report)
     for language in ("en", "pt-BR"):
-        updates = look(tab, token, language, old="1.0.1", new="1.0.9")
+        updates = look(tab, token, language, pair=("1.0.1", "1.0.9"))
         tags = _Tags()
         tags.feed("".join(value for value in updates.values() if isinstance(value, str)))
         tags.feed(updates[tab._nothing]["value"])
