@@ -94,11 +94,15 @@ class WebhookSettings:
 
 @dataclass(frozen=True)
 class MonitoringSettings:
-    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days."""
+    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days.
+
+    `answer_error` is the share of people's answers that may be wrong without an alarm of it.
+    """
 
     directory: Path = ROOT / "feedback_store" / "monitoring"
     alert_for_days: float = 1.0
     alert_keep_days: float = 2.0
+    answer_error: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,7 @@ def _monitoring(env: Mapping[str, str]) -> MonitoringSettings:
         directory=Path(env.get("FRAUD_MONITORING_DIR") or feedback / "monitoring"),
         alert_for_days=_number(env, "FRAUD_ALERT_FOR_DAYS", default.alert_for_days, 0, 365),
         alert_keep_days=_number(env, "FRAUD_ALERT_KEEP_DAYS", default.alert_keep_days, 0, 365),
+        answer_error=_number(env, "FRAUD_ANSWER_ERROR", default.answer_error, 0, 0.25),
     )
 
 
