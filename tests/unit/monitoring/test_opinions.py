@@ -37,7 +37,7 @@ def meaning() -> Meaning:
 def answered(
     rng: np.random.Generator, error: float, *, asked_again: bool, policy: AnswerPolicy = POLICY
 ) -> AuditedWindow:
-    """Return a window whose answers err; those that are asked again are settled by somebody who errs as often."""
+    """Return a window of answers that err; claims asked again are settled by somebody who errs as often."""
     p, truth = scored(rng)
     pi = np.where(p >= CUT, 1.0, 10 * LOW)
     asked = rng.random(N) < pi
