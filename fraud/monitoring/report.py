@@ -126,8 +126,12 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
         "model",
         "figure",
     )
+    lone = gauge("answers_on_one_opinion", "Answers of the audit that rest on one opinion.", "model")
+    waiting = gauge("claims_awaiting", "Claims of missed frauds that wait for a second opinion.", "model")
     naive = gauge("performance_naive", "The same from volunteered labels: biased.", "model", "figure")
     for name, model in report["models"].items():
+        lone.labels(name).set(model["opinions"]["n_lone"])
+        waiting.labels(name).set(model["opinions"]["n_awaiting"])
         for figure, found in model["realised"]["figures"].items():
             if found["value"] is not None:
                 figures.labels(name, figure).set(found["value"])
