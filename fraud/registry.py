@@ -304,10 +304,16 @@ class ModelRegistry:
 
         return self._change(change, f"Promote {version}", "promote", version, who)
 
-    def rollback(self, *, who: str = "") -> Aliases:
-        """Make `previous` the champion again; NotFound if there is none."""
+    def rollback(self, *, who: str = "", to: str | None = None) -> Aliases:
+        """Make `previous` the champion again; NotFound if there is none.
+
+        With `to`, the version that whoever asks takes for `previous`, nothing changes where it is the
+        champion already: of two that roll back at once the second would bring back what both are fleeing.
+        """
 
         def change(old: Aliases) -> Aliases:
+            if to is not None and old.champion == to:
+                return old
             if old.previous is None:
                 raise NotFound("There is no previous version to roll back to.", code="no_previous")
             return replace(old, champion=old.previous, previous=old.champion)

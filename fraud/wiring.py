@@ -91,7 +91,8 @@ def release_desk(settings: Settings, *, wait: bool = True) -> ReleaseDesk:
         settings.models.artifacts,
         outbox,
         send=send if wait else send_behind,
-        automatic=settings.releases.automatic,
+        automatic=settings.releases.automatic is True,
+        journal=settings.webhooks.directory / "rollback.json",
     )
 
 
