@@ -15,6 +15,7 @@ from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
 from fraud.ui.theme import HEAD, STYLESHEET, page_theme
+from fraud.ui.versions import VersionsTab
 
 _CONCURRENT = 8
 _WAITING = 128
@@ -67,13 +68,20 @@ def build_blocks(
                 tab = ScoreTab(service, localised, language)
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
                 BatchTab(service, localised, language)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"):
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
+            ) as reviewed:
                 access = ReviewAccess(review_password, reviewers=reviewers)
                 review = ReviewTab(service, localised, language, access)
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_monitoring", chosen)}, id="monitoring"
             ) as opened:
                 MonitoringTab(service, localised, language, opened)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_versions", chosen)}, id="versions"
+            ) as versions:
+                VersionsTab(service, localised, language, versions, access, review.token)
+        review.follow(reviewed)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
@@ -99,7 +107,7 @@ def _wire(
         chosen = choose_language(request.headers.get("accept-language", ""))
         words = localised.updates(chosen) if chosen != "en" else {}
         own = {language: gr.update(value=chosen)}
-        if (named := request.query_params.get("tab")) in ("review", "monitoring"):
+        if (named := request.query_params.get("tab")) in ("review", "monitoring", "versions"):
             own[tabs] = gr.update(selected=named)
         return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
 
