@@ -106,7 +106,7 @@ class NotebookSettings:
     """How much work a notebook does: simulated transactions for its folds, and trials of its search."""
 
     n_transactions: int = 120_000
-    n_trials: int = 8
+    n_trials: int = 5
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         nodes=_nodes(env),
         notebooks=NotebookSettings(
             n_transactions=int(_number(env, "FRAUD_NOTEBOOK_ROWS", 120_000, 10_000, 10_000_000)),
-            n_trials=int(_number(env, "FRAUD_NOTEBOOK_TRIALS", 8, 1, 1_000)),
+            n_trials=int(_number(env, "FRAUD_NOTEBOOK_TRIALS", 5, 1, 1_000)),
         ),
         releases=ReleaseSettings(
             signing_key=env.get("FRAUD_SIGNING_KEY") or None,

@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fraud.data.profile import DAY_MS, Profile
 from fraud.data.table import NEVER_MS, Transactions, read_table, transactions_from_frame
@@ -186,15 +187,25 @@ def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def recent_rows(transactions: Transactions, profile: Profile) -> NDArray[np.intp]:
+    """Return as much of the past as the longest window and the label delay can reach from an example.
+
+    A window of labels is one of when they became known, so an older fraud that was reported late belongs to
+    it.
+    """
+    time, known = transactions.times(), transactions.known_at_ms
+    days = profile.features.label_delay_days + REACH_DAYS
+    first = time[-1] - profile.features.longest_window_ms - int(days * DAY_MS)
+    reported = (transactions.labels == 1) & (known >= first) & (known != NEVER_MS)
+    return np.flatnonzero((time >= first) | reported)
+
+
 def _write_history(transactions: Transactions, profile: Profile, path: Path) -> None:
-    """Keep as much of the past as the longest window and the label delay can reach from an example."""
     if not profile.features.history:
         return
-    time = transactions.times()
-    days = profile.features.label_delay_days + REACH_DAYS
-    reach = profile.features.longest_window_ms + int(days * DAY_MS)
-    recent = np.flatnonzero(time >= time[-1] - reach)
-    to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
+    to_frame(transactions.take(recent_rows(transactions, profile)), profile).to_parquet(
+        path, compression="zstd", index=False
+    )
 
 
 def _reference(training: Training) -> Reference:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fraud import formats
 from fraud.data.profile import WINDOW_PATTERN, HistoryAggregate, InputField, Profile
-from fraud.models.figures.labels import place
+from fraud.models.figures.labels import place, unit_name
 from fraud.records import Reason
 from fraud.ui.texts import column_label, text
 
@@ -135,13 +135,6 @@ def _field(field: InputField, currency: str) -> Writer:
         return f"{label}: {formats.number(value, language)}{unit}{unit_name(field.unit, language)}".strip()
 
     return write
-
-
-def unit_name(unit: str, language: str) -> str:
-    """Return a field's unit in the language; units that are no words stay as they are."""
-    if not language.startswith("pt"):
-        return unit
-    return {"days": "dias", "years": "anos", "hours": "horas", "minutes": "minutos"}.get(unit, unit)
 
 
 def _calendar(name: str) -> Writer:

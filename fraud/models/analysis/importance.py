@@ -50,13 +50,23 @@ def _labels_only(aggregate: HistoryAggregate) -> HistoryAggregate:
     return aggregate.model_copy(update={"functions": functions, "windows": windows, "last": ()})
 
 
-def sample_rows(labels: F64, n_legitimate: int, seed: int) -> tuple[NDArray[np.intp], F64]:
-    """Return (positions, weights) of all frauds and of a sample of the others that stands for all of them."""
-    frauds, others = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-    n = min(n_legitimate, len(others))
-    chosen = np.random.default_rng(seed).choice(others, n, replace=False)
-    rows = np.sort(np.concatenate([frauds, chosen]))
-    return rows, np.where(labels[rows] == 1, 1.0, len(others) / max(n, 1))
+def sample_rows(
+    labels: F64, scores: F64, n_highest: int, n_others: int, seed: int
+) -> tuple[NDArray[np.intp], F64]:
+    """Return (positions, weights) of rows that stand for all of them when average precision is estimated.
+
+    All frauds and the legitimate rows of the highest scores are in it for themselves, since false alarms are
+    among those; of the other rows a random sample, weighted to stand for the rest.
+    """
+    legitimate = np.flatnonzero(labels == 0)
+    ranked = legitimate[np.argsort(-scores[legitimate], kind="stable")]
+    rest = ranked[n_highest:]
+    n = min(n_others, len(rest))
+    chosen = np.random.default_rng(seed).choice(rest, n, replace=False)
+    weights = np.ones(len(labels))
+    weights[chosen] = len(rest) / max(n, 1)
+    rows = np.sort(np.concatenate([np.flatnonzero(labels == 1), ranked[:n_highest], chosen]))
+    return rows, weights[rows]
 
 
 def permutation_importance(

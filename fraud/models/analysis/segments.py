@@ -77,12 +77,12 @@ def bands(values: F64, edges: Sequence[float]) -> "pd.Categorical[Any]":
     return _coded(np.where(np.isnan(values), -1, codes), names)
 
 
-def round_edges(values: F64, n_bands: int = 6) -> tuple[float, ...]:
-    """Return edges near the quantiles of the known values, each 1, 2 or 5 times a power of ten."""
+def round_edges(values: F64) -> tuple[float, ...]:
+    """Return 1, 2 or 5 times powers of ten near quantiles of the known values, closer in the upper tail."""
     known = values[np.isfinite(values)]
     if not len(known):
         return (1.0,)
-    wanted = np.quantile(known, np.arange(1, n_bands) / n_bands)
+    wanted = np.quantile(known, (0.15, 0.35, 0.55, 0.75, 0.9, 0.97))
     rounded = {_round_number(float(edge)) for edge in wanted if edge > 0}
     return tuple(sorted(rounded)) or (1.0,)
 

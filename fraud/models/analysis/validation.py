@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fraud.data.profile import Profile
+from fraud.data.table import Transactions
 from fraud.models.analysis.intervals import average_precision
-from fraud.models.folds import Figures, paired_difference
+from fraud.models.folds import Figures, Fold, paired_difference
 from fraud.models.tuning import Tuned
 
 F64 = NDArray[np.float64]
@@ -19,6 +20,30 @@ def lighter(profile: Profile, n_transactions: int) -> Profile:
     return profile.model_copy(
         update={"source": profile.source.model_copy(update={"n_transactions": n_transactions})}
     )
+
+
+def plan_table(transactions: Transactions, folds: Sequence[Fold]) -> pd.DataFrame:
+    """Return what each fold trains on, stops and calibrates by, and is judged on.
+
+    Returns
+    -------
+    DataFrame: `fold`, `n_train`, `n_calibration`, `n_judged`, `n_judged_frauds`, and where there are times
+    `judged_from` and `judged_until`, days
+    """
+    rows = []
+    for number, fold in enumerate(folds, start=1):
+        row: dict[str, object] = {
+            "fold": number,
+            "n_train": len(fold.train),
+            "n_calibration": len(fold.calibration),
+            "n_judged": len(fold.validation),
+            "n_judged_frauds": int((transactions.labels[fold.validation] == 1).sum()),
+        }
+        if transactions.time_ms is not None:
+            days = pd.to_datetime(transactions.time_ms[fold.validation[[0, -1]]], unit="ms")
+            row |= {"judged_from": f"{days[0]:%Y-%m-%d}", "judged_until": f"{days[1]:%Y-%m-%d}"}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def fold_table(figures: Mapping[str, Sequence[Figures]]) -> pd.DataFrame:

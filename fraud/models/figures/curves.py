@@ -42,7 +42,7 @@ def precision_recall_view(held_out: HeldOut, language: str) -> Lines:
         lowest = min(bought, key=lambda model: bought[model].precision)
         for model, point in bought.items():
             shown = words if model == lowest else ""
-            marks.append(Mark(point.recall, point.precision, shown, MODEL_COLOURS[model]))
+            marks.append(Mark(point.recall, point.precision, shown, MODEL_COLOURS[model], above=False))
         recalls = {percent(point.recall, language) for point in bought.values()}
         title = say(
             "pr_title_both" if len(recalls) == 1 else "pr_title", language, budget=number(per_day, language),

@@ -1,7 +1,10 @@
 """Draws views with matplotlib: the PNGs of a release and the pictures of the notebooks."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +31,36 @@ _STYLE = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
-_DPI = 130
+_COLOURS = 128
+_DPI, _WIDE_DPI = 130, 110
 _STYLES = {"solid": "-", "dashed": (0, (4, 2)), "dotted": ":", "points": ""}
 
 
 @contextmanager
-def _pyplot() -> Iterator[Any]:
+def _styled() -> Iterator[None]:
     import matplotlib
 
-    # Figures are made without pyplot's list of open ones: nothing to close, no display needed.
     with matplotlib.rc_context(_STYLE):
-        yield matplotlib
+        yield
 
 
 def draw(view: View, language: str) -> Any:
-    """Return a matplotlib Figure of a view; numbers on its axes are written as the language writes them."""
+    """Return a matplotlib Figure of a view; numbers on its axes are written as the language writes them.
+
+    It is made without pyplot, so there is nothing to close and no display is needed.
+    """
     from matplotlib.figure import Figure
 
-    with _pyplot():
+    with _styled():
         if isinstance(view, Confusion):
             figure = Figure(figsize=(6.4, 5.2), dpi=_DPI, layout="constrained")
             _confusion(figure.subplots(), view)
         elif isinstance(view, Beside):
             n = max(len(p.groups) if isinstance(p, Dots) else 0 for p in (view.left, view.right))
-            figure = Figure(figsize=(10.4, max(4.4, 1.6 + 0.34 * n)), dpi=_DPI, layout="constrained")
+            figure = Figure(figsize=(10.4, max(4.4, 1.6 + 0.34 * n)), dpi=_WIDE_DPI, layout="constrained")
             for axes, panel in zip(figure.subplots(1, 2), (view.left, view.right), strict=True):
                 _panel(axes, panel, language)
+                axes.set_title(panel.title, loc="left", fontsize=10.5, color=INK)
         else:
             height = 4.8 if isinstance(view, Lines) else 1.6 + _row_height(view) * len(view.groups)
             figure = Figure(figsize=(7.6, height), dpi=_DPI, layout="constrained")
@@ -64,22 +71,43 @@ def draw(view: View, language: str) -> Any:
 
 def save(view: View, path: Path, language: str) -> None:
     """Write a view as a PNG; equal views give equal bytes with the same version of matplotlib."""
-    figure = draw(view, language)
-    with _pyplot():
-        figure.savefig(path, format="png", metadata={"Software": None})
+    path.write_bytes(png(view, language))
+
+
+def png(view: View, language: str) -> bytes:
+    """Return a PNG of at most `_COLOURS` colours: flat figures need no more, and are a third as long."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(draw(view, language))
+    with _styled():
+        canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    written = BytesIO()
+    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(written, format="png", optimize=True)
+    return written.getvalue()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A view that a notebook shows as a PNG."""
+
+    view: View
+    language: str
+
+    def _repr_png_(self) -> bytes:
+        return png(self.view, self.language)
 
 
 def _row_height(view: Dots) -> float:
-    return 0.3 if view.bars else 0.24 + 0.2 * len(view.series)
+    return 0.3 if view.bars else 0.24 + 0.17 * len(view.series)
 
 
 def _entitle(figure: Any, view: View) -> None:
     """Put title and note over the whole figure, flush left, the title broken where it is too long."""
-    import textwrap
-
     width = figure.get_figwidth()
-    lines = textwrap.wrap(view.title, int(width * 8.9))
-    notes = textwrap.wrap(view.note, int(width * 12.2))
+    lines = _balanced(view.title, int(width * 8.9))
+    notes = _balanced(view.note, int(width * 12.2))
     height = figure.get_figheight()
     line, small = 0.235, 0.185
     top = 0.12 + line * len(lines) + small * len(notes) + 0.1
@@ -93,6 +121,16 @@ def _entitle(figure: Any, view: View) -> None:
     for text in notes:
         figure.text(0.1 / width, y - 0.01, text, va="top", ha="left", fontsize=9.2, color=MUTED)
         y -= small / height
+
+
+def _balanced(words: str, width: int) -> list[str]:
+    """Return words in as few lines as `width` characters allow, of about the same length."""
+    lines = textwrap.wrap(words, width)
+    for narrower in range(max(1, len(words) // max(len(lines), 1)), width):
+        tried = textwrap.wrap(words, narrower)
+        if len(tried) == len(lines):
+            return tried
+    return lines
 
 
 def _panel(axes: Any, view: Lines | Dots, language: str) -> None:
@@ -132,10 +170,11 @@ def _lines(axes: Any, view: Lines, language: str) -> None:
         _scale(axes, axis, pair, language)
     if view.diagonal and view.x.limits is not None:
         axes.plot(view.x.limits, view.x.limits, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+        low, high = view.x.limits
+        at = low * (high / low) ** 0.3 if view.x.logarithmic else low + 0.3 * (high - low)
         axes.annotate(
-            view.diagonal, (view.x.limits[1], view.x.limits[1]), (-8, -22), textcoords="offset points",
-            ha="right", color=MUTED, fontsize=9, rotation=0,
-        )  # fmt: skip
+            view.diagonal, (at, at), (8, -4), textcoords="offset points", va="top", color=MUTED, fontsize=9.5
+        )
     for series in view.series:
         marker = "o" if series.style == "points" or (series.low is not None) else ""
         if series.low is not None and series.high is not None:
@@ -165,16 +204,14 @@ def _lines(axes: Any, view: Lines, language: str) -> None:
             _label(axes, mark)
     axes.grid(True)
     axes.tick_params(length=0)
-    if view.title:
-        axes.set_title(view.title, loc="left", fontsize=10.5, color=INK)
     if len(view.series) > 1:
         axes.legend(frameon=False, loc="best", fontsize=9.5)
 
 
 def _label(axes: Any, mark: Any) -> None:
-    """Write a mark's words on the side of it where there is room, away from the middle of the axes."""
-    x, y = axes.transAxes.inverted().transform(axes.transData.transform((mark.x, mark.y)))
-    left, up = x > 0.5, y < 0.55
+    """Write a mark's words above or below it, on the side that is nearer to the middle of the axes."""
+    x, _ = axes.transAxes.inverted().transform(axes.transData.transform((mark.x, mark.y)))
+    left, up = x > 0.5, mark.above
     axes.annotate(
         mark.words, (mark.x, mark.y), (-12 if left else 12, 16 if up else -16), textcoords="offset points",
         ha="right" if left else "left", va="bottom" if up else "top", fontsize=9.5, color=INK,
@@ -192,7 +229,7 @@ def _dots(axes: Any, view: Dots, language: str) -> None:
     for number_, points in enumerate(view.series):
         at = rows + (number_ - (n - 1) / 2) * 0.3
         if view.bars:
-            axes.barh(at, points.values, color=points.colour, height=0.66, alpha=0.8)
+            axes.barh(at, points.values, color=tint(points.colour, 1.5), height=0.66)
         error = np.vstack([points.values - points.low, points.high - points.values])
         told = np.isfinite(error).all(axis=0)
         ink = INK if view.bars else points.colour
@@ -202,13 +239,17 @@ def _dots(axes: Any, view: Dots, language: str) -> None:
         )  # fmt: skip
         if not view.bars:
             axes.plot(points.values, at, "o", color=points.colour, markersize=7, label=points.name)
+    if view.untold:
+        start = view.axis.limits[0] if view.axis.limits else 0.0
+        for row in np.flatnonzero(np.all([np.isnan(points.values) for points in view.series], axis=0)):
+            axes.annotate(
+                view.untold, (start, row), (6, 0), textcoords="offset points", va="center", color=MUTED
+            )
     axes.set_yticks(rows, view.groups)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.xaxis.grid(True)
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
-    if view.title and n == 0:
-        axes.set_title(view.title, loc="left")
     if n > 1:
         axes.legend(
             frameon=False,

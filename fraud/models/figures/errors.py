@@ -9,11 +9,12 @@ from fraud.data.profile import Profile
 from fraud.formats import number, signed
 from fraud.models.analysis.segments import MIN_FRAUDS
 from fraud.models.analysis.validation import fold_summary
-from fraud.models.figures.labels import column_label, group_label, level_label
+from fraud.models.figures.labels import group_label, level_label, segment_label
 from fraud.models.figures.release import listed, percent
-from fraud.models.figures.views import FAINT, INK, Axis, Beside, Dots, Points
-from fraud.models.figures.words import WORDS, say
+from fraud.models.figures.views import FAINT, Axis, Beside, Dots, Points
+from fraud.models.figures.words import say
 from fraud.models.report import MODEL_COLOURS, MODEL_TITLES
+from fraud.models.tuning import Tuned
 
 
 def _points(name: str, colour: str, table: pd.DataFrame, value: str, low: str, high: str) -> Points:
@@ -30,26 +31,40 @@ def errors_view(profile: Profile, by: str, tables: Mapping[str, pd.DataFrame], l
     tables : model -> `errors_by`, all of the same groups
     """
     first = next(iter(tables.values()))
-    shown = (first["n_frauds"] > 0).to_numpy()
-    names = [level_label(profile, by, group, language) for group in first["group"][shown]]
-    sizes = first["n_frauds"][shown]
-    missed = np.sum([table["n_missed"].to_numpy()[shown] for table in tables.values()], axis=0)
-    segment = say(by, language) if by in WORDS else column_label(profile, by, language)
+    missed = np.sum([table["n_missed"].to_numpy() for table in tables.values()], axis=0)
+    shown = np.flatnonzero(first["n_frauds"].to_numpy() > 0)
+    if not _is_ordered(profile, by):
+        shown = shown[np.argsort(-missed[shown], kind="stable")]
+    names = [level_label(profile, by, group, language) for group in first["group"].iloc[shown]]
+    sizes = first["n_frauds"].iloc[shown]
+    segment = segment_label(profile, by, language)
+    worst = names[int(np.argmax(missed[shown]))] if names else ""
     return Dots(
-        title=say("errors_title", language, segment=segment, group=f"“{names[int(np.argmax(missed))]}”"),
+        title=say("errors_title", language, segment=segment, group=f"“{worst}”"),
         note=say("errors_note", language, least=MIN_FRAUDS),
         groups=[
-            say("frauds_of", language, group=name, n=number(int(size), language, 0))
-            for name, size in zip(names, sizes, strict=True)
+            f"{name} ({number(int(size), language, 0)})" for name, size in zip(names, sizes, strict=True)
         ],
         series=[
             _points(
-                MODEL_TITLES[model], MODEL_COLOURS[model], table[shown], "recall", "recall_low", "recall_high"
+                MODEL_TITLES[model],
+                MODEL_COLOURS[model],
+                table.iloc[shown],
+                "recall",
+                "recall_low",
+                "recall_high",
             )
             for model, table in tables.items()
         ],
         axis=Axis(say("recall", language), percent=True, limits=(0.0, 1.0)),
+        untold=say("too_few", language),
     )
+
+
+def _is_ordered(profile: Profile, by: str) -> bool:
+    """Return whether groups have an order of their own: hours and bands of a number, but not levels."""
+    field = profile.by_column.get(by)
+    return by == "hour" or (field is not None and field.kind != "category")
 
 
 def folds_view(table: pd.DataFrame, model: str, overall: tuple[float, float, float], language: str) -> Dots:
@@ -90,6 +105,29 @@ def folds_view(table: pd.DataFrame, model: str, overall: tuple[float, float, flo
     )
 
 
+def verdict(tuned: Tuned, language: str) -> str:
+    """Return what a search came to, and whether its model may be called optimised, in one paragraph."""
+
+    def shown(difference: tuple[float, float, float]) -> str:
+        value, *limits = (signed(v, language, 3) for v in difference)
+        return f"{value} [{listed(limits, language)}]"
+
+    if tuned.may_be_called_optimised:
+        claim = "claim_yes"
+    elif tuned.difference[2] < 0:
+        claim = "claim_worse"
+    else:
+        claim = "claim_held_back" if tuned.difference[1] > 0 else "claim_zero"
+    return say(
+        "verdict",
+        language,
+        model=MODEL_TITLES[tuned.name],
+        difference=shown(tuned.difference),
+        held_back=shown(tuned.held_back),
+        claim=say(claim, language),
+    )
+
+
 def prequential_view(table: pd.DataFrame, language: str) -> Dots:
     """Return both models' average precision by fold, of `fold_table`."""
     summary = fold_summary(table)
@@ -121,9 +159,10 @@ def right_view(table: pd.DataFrame, first: str, second: str, language: str) -> D
         f"{say(f'among_{among}', language)} ({number(int(n), language, 0)})"
         for among, n in zip(table["among"], table["n"], strict=True)
     ]
+    key = "right_title_even" if whole["low"] <= 0.5 <= whole["high"] else "right_title"
     return Dots(
         title=say(
-            "right_title",
+            key,
             language,
             n=number(int(whole["n"]), language, 0),
             model=MODEL_TITLES[ahead],
@@ -150,9 +189,9 @@ def two_importances_view(
     colour = MODEL_COLOURS[model]
     return Beside(
         title=title,
-        note=say("importance_note", language, n=len(shown), total=len(table)),
+        note=say("two_note", language, n=len(shown), total=len(table)),
         left=Dots("", "", groups, [_points("", colour, shown, "drop", "drop_low", "drop_high")],
                   Axis(say("two_left", language)), bars=True, reference=0.0),
-        right=Dots("", "", [""] * len(groups), [_points("", INK, sizes, "size", "size_low", "size_high")],
+        right=Dots("", "", [""] * len(groups), [_points("", FAINT, sizes, "size", "size_low", "size_high")],
                    Axis(say(right, language)), bars=True),
     )  # fmt: skip

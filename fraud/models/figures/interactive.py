@@ -136,12 +136,8 @@ def _add_series(drawn: go.Figure, series: Series, view: Lines, language: str) ->
 
 
 def _label(drawn: go.Figure, mark: Any, view: Lines) -> None:
-    """Write a mark's words on the side of it where there is room, away from the middle of the axes."""
-    x, y = (
-        _position(mark.x, view.x, [s.x for s in view.series]),
-        _position(mark.y, view.y, [s.y for s in view.series]),
-    )
-    left, up = x > 0.5, y < 0.55
+    """Write a mark's words above or below it, on the side that is nearer to the middle of the axes."""
+    left, up = _position(mark.x, view.x, [s.x for s in view.series]) > 0.5, mark.above
     at = (
         np.log10(mark.x) if view.x.logarithmic else mark.x,
         np.log10(mark.y) if view.y.logarithmic else mark.y,
@@ -167,6 +163,12 @@ def _dots(view: Dots, language: str) -> go.Figure:
     rows, n = np.arange(len(view.groups), dtype=float), len(view.series)
     for position, points in enumerate(view.series):
         _add_points(drawn, points, rows + (position - (n - 1) / 2) * 0.26, view, language)
+    if view.untold:
+        start = view.axis.limits[0] if view.axis.limits else 0.0
+        for row in np.flatnonzero(np.all([np.isnan(points.values) for points in view.series], axis=0)):
+            drawn.add_annotation(
+                text=_plain(view.untold), x=start, y=rows[row], showarrow=False, xanchor="left", xshift=6
+            )
     if view.reference is not None:
         drawn.add_vline(x=view.reference, line={"color": MUTED, "width": 1, "dash": "dot"})
     drawn.update_yaxes(

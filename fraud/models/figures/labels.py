@@ -45,6 +45,23 @@ def column_label(profile: Profile, column: str, language: str) -> str:
     return pretty(column)
 
 
+def unit_name(unit: str, language: str) -> str:
+    """Return a field's unit in the language; units that are no words stay as they are."""
+    if not language.startswith("pt"):
+        return unit
+    return {"days": "dias", "years": "anos", "hours": "horas", "minutes": "minutos"}.get(unit, unit)
+
+
+def segment_label(profile: Profile, by: str, language: str) -> str:
+    """Return what transactions are grouped by, with its unit: "Amount (EUR)"."""
+    if by in WORDS:
+        return say(by, language)
+    field = profile.by_column.get(by)
+    unit = unit_name(field.unit, language) if field is not None else ""
+    label = column_label(profile, by, language)
+    return f"{label} ({unit})" if unit else label
+
+
 def feature_labels(profile: Profile, language: str) -> Mapping[str, str]:
     """Return a short name of every feature that the profile yields."""
     portuguese = language.startswith("pt")

@@ -155,6 +155,6 @@ def _rounds(curves: Any, metric: str, best: int, language: str) -> Lines:
         series=series,
         x=Axis(say("round", language)),
         y=Axis(""),
-        marks=[Mark(best + 1.0, value, words, INK)],
+        marks=[Mark(best + 1.0, value, words, INK, above=metric == "logloss")],
         vertical=(best + 1.0, ""),
     )

@@ -54,12 +54,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point to look at, with its words."""
+    """A point to look at, with its words above or below it."""
 
     x: float
     y: float
     words: str
     colour: str
+    above: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class Points:
 
 @dataclass(frozen=True)
 class Dots:
-    """Groups from top to bottom, each with a point and an interval for every series."""
+    """Groups from top to bottom, each with a point and an interval for every series.
+
+    `untold` is said of a group for which no series has a value; `reference` is a value to compare with.
+    """
 
     title: str
     note: str
@@ -108,6 +112,7 @@ class Dots:
     axis: Axis
     bars: bool = False
     reference: float | None = None
+    untold: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "alert": ("alert", "alertar"),
     "legitimate": ("legitimate", "legítima"),
     "fraud": ("fraud", "fraude"),
-    "true_negatives": ("rightly approved", "aprovadas com razão"),
+    "true_negatives": ("rightly approved", "aprovadas corretamente"),
     "false_positives": ("false alarms", "alarmes falsos"),
     "false_negatives": ("frauds missed", "fraudes perdidas"),
     "true_positives": ("frauds found", "fraudes encontradas"),
@@ -44,7 +44,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     # Boosting rounds
     "rounds_title_stopped": (
         "XGBoost stops at {chosen} of {n} trees tried: later data gain nothing from more",
-        "O XGBoost para em {chosen} das {n} árvores tentadas: mais não ajuda em dados futuros",
+        "O XGBoost para em {chosen} das {n} árvores tentadas: mais não ajudam em dados posteriores",
     ),
     "rounds_title_open": (
         "XGBoost uses all {n} trees it was allowed: validation was still improving",
@@ -145,16 +145,39 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Each fold trains on the past and is judged on what came next; mean ± standard deviation",
         "Cada dobra treina no passado e é avaliada no período seguinte; média ± desvio padrão",
     ),
+    # What a search may claim
+    "verdict": (
+        "{model}: average precision {difference} against the library's defaults on the same folds, "
+        "{held_back} on the fold that the search never saw. {claim}",
+        "{model}: precisão média {difference} em relação ao padrão da biblioteca nas mesmas dobras, "
+        "{held_back} na dobra que a busca nunca viu. {claim}",
+    ),
+    "claim_yes": (
+        "It may be called optimised: the interval excludes zero and the held-back fold agrees.",
+        "Pode ser chamado de otimizado: o intervalo exclui o zero e a dobra reservada concorda.",
+    ),
+    "claim_zero": (
+        "It may NOT be called optimised here: the interval holds zero.",
+        "Aqui NÃO pode ser chamado de otimizado: o intervalo contém o zero.",
+    ),
+    "claim_worse": (
+        "It may NOT be called optimised here: it is worse than the defaults.",
+        "Aqui NÃO pode ser chamado de otimizado: é pior que o padrão.",
+    ),
+    "claim_held_back": (
+        "It may NOT be called optimised here: the held-back fold disagrees.",
+        "Aqui NÃO pode ser chamado de otimizado: a dobra reservada discorda.",
+    ),
     # Errors by group
     "errors_title": (
-        "{segment}: the most frauds are missed in {group}",
-        "{segment}: onde mais fraudes escapam é em {group}",
+        "{segment}: {group} is where the most frauds are missed",
+        "{segment}: {group} é onde mais fraudes escapam",
     ),
     "errors_note": (
-        "Share of frauds found with 95% interval; groups of fewer than {least} frauds are not judged",
-        "Fraudes encontradas com intervalo de 95%; grupos com menos de {least} fraudes não são julgados",
+        "95% intervals; in brackets the number of frauds, of fewer than {least} no share is told",
+        "Intervalos de 95%; entre parênteses o número de fraudes, com menos de {least} não há fração",
     ),
-    "frauds_of": ("{group} ({n} frauds)", "{group} ({n} fraudes)"),
+    "too_few": ("too few to tell", "poucas para julgar"),
     "typology": ("Kind of fraud", "Tipo de fraude"),
     "hour": ("Hour of the day (UTC)", "Hora do dia (UTC)"),
     "band_below": ("below {high}", "abaixo de {high}"),
@@ -164,6 +187,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "right_title": (
         "Where only one model alerts ({n} transactions), {model} is right in {share}",
         "Onde só um modelo alerta ({n} transações), {model} acerta em {share}",
+    ),
+    "right_title_even": (
+        "Where only one model alerts ({n} transactions), neither is right more often",
+        "Onde só um modelo alerta ({n} transações), nenhum acerta mais que o outro",
     ),
     "right_note": (
         "Share in which {first} is right, the rest {second}; 95% intervals",
@@ -177,6 +204,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "two_title": (
         "{model}: without {feature} it loses most",
         "{model}: é sem {feature} que mais se perde",
+    ),
+    "two_note": (
+        "The {n} largest of {total} groups of features, with 95% intervals",
+        "Os {n} maiores de {total} grupos de variáveis, com intervalos de 95%",
     ),
     "two_left": ("loss of average precision when shuffled", "perda de precisão média ao embaralhar"),
     "two_right_points": ("mean |SHAP|, percentage points", "|SHAP| médio, pontos percentuais"),
