@@ -10,6 +10,7 @@ from fraud.service import FraudService
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.language import Localised
+from fraud.ui.models import ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
@@ -81,6 +82,10 @@ def build_blocks(
                 gr.Tab, lambda chosen: {"label": text("tab_versions", chosen)}, id="versions"
             ) as versions:
                 VersionsTab(service, localised, language, versions, access, review.token)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
+            ) as models:
+                ModelsTab(service, language, models)
         review.follow(reviewed)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
@@ -107,7 +112,7 @@ def _wire(
         chosen = choose_language(request.headers.get("accept-language", ""))
         words = localised.updates(chosen) if chosen != "en" else {}
         own = {language: gr.update(value=chosen)}
-        if (named := request.query_params.get("tab")) in ("review", "monitoring", "versions"):
+        if (named := request.query_params.get("tab")) in ("review", "monitoring", "versions", "models"):
             own[tabs] = gr.update(selected=named)
         return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
 

@@ -6,6 +6,7 @@ from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.formats import exact, pretty
 from fraud.ui.texts_keep import KEEP_TEXTS
+from fraud.ui.texts_models import MODELS_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
@@ -314,6 +315,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     **OPERATIONS_TEXTS,
     **MONITORING_TEXTS,
     **VERSIONS_TEXTS,
+    **MODELS_TEXTS,
 }
 
 
