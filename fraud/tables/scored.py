@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -114,10 +115,34 @@ class ScoredTable:
         described = self.profile.by_column.get(column)
         if hasattr(cell, "isoformat"):
             return cell.isoformat()
-        is_number = described is not None and described.kind == "number"
-        if isinstance(cell, str) and self.matching.decimal_comma and is_number and "," in cell:
-            return cell.strip().replace(".", "").replace(",", ".")
+        if described is not None and described.kind == "number":
+            return self.number(cell)
         return cell.strip() if isinstance(cell, str) else cell
+
+    def number(self, cell: Any) -> Any:
+        """Return a cell of a column of numbers, written with a decimal point."""
+        if not isinstance(cell, str):
+            return cell
+        if self.matching.decimal_comma and "," in cell:
+            cell = cell.replace(".", "").replace(",", ".")
+        return cell.strip()
+
+    def same_entity(self, position: int, limit: int) -> list[int]:
+        """Return the rows of the same main entity (card) of a row, at most the last `limit`."""
+        main = self.profile.main_entity
+        name = None if main is None else self.matching.columns.get(main.column)
+        if name is None:
+            return []
+        found: list[int] = []
+        whose = self._cells(position)[name][0]
+        if whose is None:
+            return []
+        for i in range(self._reader.num_record_batches):
+            first = int(self._offsets[i])
+            column = self._reader.get_batch(i).column(name)
+            same = pc.equal(column, pa.scalar(whose, column.type))
+            found += (first + pc.indices_nonzero(same).to_numpy()).tolist()
+        return [p for p in found if p != position][-limit:]
 
     # The file of rows
 
