@@ -22,6 +22,7 @@ from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
+from fraud.models.analysis.held_out import HeldOut, held_out_of
 from fraud.models.examples import to_record
 from fraud.monitoring.history import MonitoringRecord
 from fraud.recent import RecentPredictions
@@ -132,6 +133,10 @@ class FraudService:
     def manifest(self) -> Mapping[str, Any]:
         """The serving bundle's manifest: metrics, windows, thresholds."""
         return self._scorer.bundle.manifest
+
+    def held_out(self) -> HeldOut:
+        """Return the held-out predictions of the version that serves; BundleRefused if they are not its."""
+        return held_out_of(self._scorer.bundle.directory, self.manifest)
 
     @property
     def problems(self) -> Sequence[str]:

@@ -11,6 +11,7 @@ from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.language import Localised
+from fraud.ui.models import ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
@@ -78,6 +79,10 @@ def build_blocks(
                 gr.Tab, lambda chosen: {"label": text("tab_monitoring", chosen)}, id="monitoring"
             ) as opened:
                 MonitoringTab(service, localised, language, opened)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
+            ) as last:
+                ModelsTab(service, language, last)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
@@ -103,7 +108,7 @@ def _wire(
         chosen = choose_language(request.headers.get("accept-language", ""))
         words = localised.updates(chosen) if chosen != "en" else {}
         own = {language: gr.update(value=chosen)}
-        if (named := request.query_params.get("tab")) in ("review", "monitoring"):
+        if (named := request.query_params.get("tab")) in ("review", "monitoring", "models"):
             own[tabs] = gr.update(selected=named)
         return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
 

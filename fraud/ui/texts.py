@@ -7,6 +7,7 @@ from fraud.errors import FraudError
 from fraud.formats import exact, pretty
 from fraud.ui.texts_batch import BATCH_TEXTS
 from fraud.ui.texts_keep import KEEP_TEXTS
+from fraud.ui.texts_models import MODELS_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
@@ -294,6 +295,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     **TRACING_TEXTS,
     **OPERATIONS_TEXTS,
     **MONITORING_TEXTS,
+    **MODELS_TEXTS,
 }
 
 
