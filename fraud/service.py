@@ -123,6 +123,10 @@ class FraudService:
     def _scorer(self) -> Scorer:
         return self._champion.scorer
 
+    def scorer(self) -> Scorer:
+        """Return what serves now, for work that keeps to one version from its start to its end."""
+        return self._scorer
+
     @property
     def profile(self) -> Profile:
         """The profile of the model that serves now."""
