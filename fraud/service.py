@@ -22,6 +22,7 @@ from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
+from fraud.models.analysis.held_out import HeldOut, held_out_of
 from fraud.models.examples import to_record
 from fraud.models.gate_summary import GateSummary
 from fraud.monitoring.history import MonitoringRecord
@@ -122,6 +123,10 @@ class FraudService:
     def _scorer(self) -> Scorer:
         return self._champion.scorer
 
+    def scorer(self) -> Scorer:
+        """Return what serves now, for work that keeps to one version from its start to its end."""
+        return self._scorer
+
     @property
     def profile(self) -> Profile:
         """The profile of the model that serves now."""
@@ -136,6 +141,10 @@ class FraudService:
     def manifest(self) -> Mapping[str, Any]:
         """The serving bundle's manifest: metrics, windows, thresholds."""
         return self._scorer.bundle.manifest
+
+    def held_out(self) -> HeldOut:
+        """Return the held-out predictions of the version that serves; BundleRefused if they are not its."""
+        return held_out_of(self._scorer.bundle.directory, self.manifest)
 
     @property
     def problems(self) -> Sequence[str]:
