@@ -18,7 +18,8 @@ tables of each as they are filled:
 - `power`: days from an injected change in simulated production until it is told
   (`benchmarks.monitoring_power`)
 
-Tables that were printed are in benchmarks/results/monitoring_{drift,performance,answers,concept,power}.md.
+Tables that were printed are in benchmarks/results/monitoring_{drift,performance,answers,power}.md, those of
+`concept` with the power.
 `performance`, `answers` and `power` need a trained bundle: the shipped one, or for `power` one by
 `python -m fraud train --out DIR`.
 """
