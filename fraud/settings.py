@@ -106,6 +106,14 @@ class MonitoringSettings:
 
 
 @dataclass(frozen=True)
+class NotebookSettings:
+    """How much work a notebook does: simulated transactions for its folds, and trials of its search."""
+
+    n_transactions: int = 120_000
+    n_trials: int = 5
+
+
+@dataclass(frozen=True)
 class NodeSettings:
     """Prediction nodes: what one of them needs, and what the web application needs to know of them.
 
@@ -158,6 +166,7 @@ class Settings:
     nodes: NodeSettings = NodeSettings()
     releases: ReleaseSettings = ReleaseSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    notebooks: NotebookSettings = NotebookSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -227,6 +236,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         webhooks=_webhooks(env),
         monitoring=_monitoring(env),
         nodes=_nodes(env),
+        notebooks=NotebookSettings(
+            n_transactions=int(_number(env, "FRAUD_NOTEBOOK_ROWS", 120_000, 10_000, 10_000_000)),
+            n_trials=int(_number(env, "FRAUD_NOTEBOOK_TRIALS", 5, 1, 1_000)),
+        ),
         releases=ReleaseSettings(
             signing_key=env.get("FRAUD_SIGNING_KEY") or None,
             trusted_keys=_list(env, "FRAUD_TRUSTED_KEYS"),

@@ -379,4 +379,4 @@ class _RunLine(_Part):
     figures: dict[Name, _Interval | Number | None] = Field(max_length=100)
 
 
-_LEDGER = TypeAdapter(Annotated[list[_RunLine], Field(max_length=10 * MAX_RUNS)])
+_LEDGER: TypeAdapter[list[_RunLine]] = TypeAdapter(Annotated[list[_RunLine], Field(max_length=10 * MAX_RUNS)])

@@ -6,10 +6,10 @@ from typing import Any
 
 from fraud import formats
 from fraud.data.profile import Profile
+from fraud.models.figures.labels import unit_name
 from fraud.records import MODELS, Flag, Label, Prediction
 from fraud.reviewing import ReviewCase
 from fraud.ui.form import shown_time
-from fraud.ui.reasons import unit_name
 from fraud.ui.texts import column_label, text
 
 _SHOWN_VOTES = 8
