@@ -12,6 +12,7 @@ from typing import Any
 
 from fraud.cli_cluster import add_cluster_commands
 from fraud.cli_feedback import add_feedback_commands
+from fraud.cli_figures import add_figures
 from fraud.cli_monitor import add_monitor_command
 from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_data_commands(commands)
     add_tune(commands)
+    add_figures(commands)
     add_feedback_commands(commands)
     add_production_commands(commands)
     add_monitor_command(commands)

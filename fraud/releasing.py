@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud.durable import sync_directory, write_text
-from fraud.errors import FraudError, NotFound, StorageError
+from fraud.errors import FraudError, NotFound, RepositoryError, StorageError
 from fraud.ids import id_of
 from fraud.models.bundle import load_bundle
-from fraud.registry import Aliases, ModelRegistry
+from fraud.registry import DECIDED_MEANWHILE, Aliases, ModelRegistry
 from fraud.webhooks.deliveries import WebhookOutbox
 from fraud.webhooks.messages import model_data
 
@@ -73,11 +73,20 @@ class ReleaseDesk:
         self.registry = registry
         self.automatic = automatic
 
-    def promote(self, version: str | None = None, *, who: str) -> Moved:
+    def listeners(self, event: str) -> tuple[str, ...]:
+        """Return the names of the endpoints that hear of an event, such as "model.promoted"."""
+        endpoints = () if self._outbox is None else self._outbox.endpoints
+        return tuple(endpoint.name for endpoint in endpoints if endpoint.wants(event))
+
+    def promote(self, version: str | None = None, *, who: str, expected: int | None = None) -> Moved:
         """Make a recorded version the champion and tell the nodes; None takes the challenger.
 
         It is loaded first, as a node would: what cannot be served is not promoted. Nodes that were not told
         yet are told even where it is the champion already: whoever promoted it may have died before.
+
+        Parameters
+        ----------
+        expected : the aliases' `sequence` that the decision was made at; None for any
 
         Raises
         ------
@@ -85,6 +94,8 @@ class ReleaseDesk:
             No such version, or no challenger.
         BundleRefused
             It cannot be loaded, or is not signed by a key that is trusted here.
+        RepositoryError
+            Somebody else decided since `expected`; nothing was changed.
         """
         registry = self.registry
         chosen = version or registry.aliases().challenger
@@ -92,13 +103,16 @@ class ReleaseDesk:
             raise NotFound("There is no challenger; name a version, or retrain first.", code="no_challenger")
         registry.adopt(self._artifacts, chosen)
         load_bundle(registry.directory(chosen), registry.trusted)  # an unknown version changes nothing
+        had_champion = registry.aliases().champion is not None
         registry.ensure_champion(self._artifacts)
         before = registry.aliases()
-        moved = self._tell("model.promoted", before, registry.promote(chosen, who=who))
+        if expected is not None and not had_champion:
+            expected = before.sequence  # the decision that was just made is this one's own first step
+        moved = self._tell("model.promoted", before, registry.promote(chosen, who=who, expected=expected))
         self._forget_rollback()
         return moved
 
-    def rollback(self, *, who: str) -> Moved:
+    def rollback(self, *, who: str, expected: int | None = None) -> Moved:
         """Make the previous version the champion again and tell the nodes.
 
         Where an earlier call was killed after it had moved the champion, only the rest is done: moving once
@@ -110,15 +124,25 @@ class ReleaseDesk:
             There is no previous version.
         StorageError
             The journal cannot be written; nothing was changed.
+        RepositoryError
+            Somebody else decided since `expected`; nothing was changed.
         """
         before = self.registry.aliases()
         after = before
         if not self._rolled_back(before):
             self._remember_rollback(before)
-            after = self.registry.rollback(who=who, to=before.previous)
+            after = self._roll_back(before, who, expected)
         moved = self._tell("model.rolled_back", before, after)
         self._forget_rollback()
         return moved
+
+    def _roll_back(self, before: Aliases, who: str, expected: int | None) -> Aliases:
+        try:
+            return self.registry.rollback(who=who, to=before.previous, expected=expected)
+        except RepositoryError as error:
+            if error.code == DECIDED_MEANWHILE:
+                self._forget_rollback()  # it was never begun, and must not be taken for unfinished
+            raise
 
     def _rolled_back(self, aliases: Aliases) -> bool:
         """Return whether a rollback that was never finished has moved the champion."""
@@ -152,9 +176,9 @@ class ReleaseDesk:
         except OSError as error:
             _log.warning("%s cannot be removed: %s", self._journal, error)
 
-    def reject(self, version: str, *, who: str) -> Aliases:
+    def reject(self, version: str, *, who: str, expected: int | None = None) -> Aliases:
         """Let a challenger wait no more; NotFound if it is not the challenger."""
-        return self.registry.reject(version, who=who)
+        return self.registry.reject(version, who=who, expected=expected)
 
     def _tell(self, event: str, before: Aliases, after: Aliases) -> Moved:
         changed = before.champion != after.champion

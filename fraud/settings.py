@@ -94,11 +94,23 @@ class WebhookSettings:
 
 @dataclass(frozen=True)
 class MonitoringSettings:
-    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days."""
+    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days.
+
+    `answer_error` is the share of people's answers that may be wrong without an alarm of it.
+    """
 
     directory: Path = ROOT / "feedback_store" / "monitoring"
     alert_for_days: float = 1.0
     alert_keep_days: float = 2.0
+    answer_error: float = 0.02
+
+
+@dataclass(frozen=True)
+class NotebookSettings:
+    """How much work a notebook does: simulated transactions for its folds, and trials of its search."""
+
+    n_transactions: int = 120_000
+    n_trials: int = 5
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,7 @@ class Settings:
     nodes: NodeSettings = NodeSettings()
     releases: ReleaseSettings = ReleaseSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    notebooks: NotebookSettings = NotebookSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -223,6 +236,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         webhooks=_webhooks(env),
         monitoring=_monitoring(env),
         nodes=_nodes(env),
+        notebooks=NotebookSettings(
+            n_transactions=int(_number(env, "FRAUD_NOTEBOOK_ROWS", 120_000, 10_000, 10_000_000)),
+            n_trials=int(_number(env, "FRAUD_NOTEBOOK_TRIALS", 5, 1, 1_000)),
+        ),
         releases=ReleaseSettings(
             signing_key=env.get("FRAUD_SIGNING_KEY") or None,
             trusted_keys=_list(env, "FRAUD_TRUSTED_KEYS"),
@@ -257,6 +274,7 @@ def _monitoring(env: Mapping[str, str]) -> MonitoringSettings:
         directory=Path(env.get("FRAUD_MONITORING_DIR") or feedback / "monitoring"),
         alert_for_days=_number(env, "FRAUD_ALERT_FOR_DAYS", default.alert_for_days, 0, 365),
         alert_keep_days=_number(env, "FRAUD_ALERT_KEEP_DAYS", default.alert_keep_days, 0, 365),
+        answer_error=_number(env, "FRAUD_ANSWER_ERROR", default.answer_error, 0, 0.25),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fraud.cli import main
-from fraud.errors import AccessDenied, BundleRefused, NotFound, SettingsError, StorageError
+from fraud.errors import AccessDenied, BundleRefused, NotFound, RepositoryError, SettingsError, StorageError
 from fraud.models.bundle import GOLDEN_FILE, MANIFEST, digest
 from fraud.models.signing import SIGNATURE_FILE, SigningKey, TrustedKeys
 from fraud.registry import ModelRegistry
@@ -258,3 +258,27 @@ def test_a_word_that_no_setting_knows_is_refused(name: str, value: str) -> None:
 
 def test_golden_vectors_are_part_of_what_is_released(small_bundle: Path) -> None:
     assert GOLDEN_FILE in json.loads((small_bundle / MANIFEST).read_text())["files"]
+
+
+def test_a_decision_on_what_has_changed_meanwhile_leaves_no_journal(
+    registry: ModelRegistry, small_bundle: Path, tmp_path: Path
+) -> None:
+    registry.ensure_champion(small_bundle)
+    registry.record(release(small_bundle, tmp_path, "1.0.1"), "second")
+    journal = tmp_path / "journal.json"
+    desk = ReleaseDesk(registry, small_bundle, journal=journal)
+    desk.promote("1.0.1", who="m")
+    seen = registry.aliases().sequence
+    with pytest.raises(RepositoryError, match="decided meanwhile"):
+        desk.rollback(who="m", expected=seen - 1)
+    assert not journal.exists() and registry.aliases().champion == "1.0.1"
+    assert desk.rollback(who="m", expected=seen).aliases.champion == "1.0.0"
+
+
+def test_a_first_promotion_may_expect_a_registry_without_a_champion(
+    registry: ModelRegistry, small_bundle: Path, tmp_path: Path
+) -> None:
+    registry.record(release(small_bundle, tmp_path, "1.0.1"), "second")
+    desk = ReleaseDesk(registry, small_bundle)
+    assert desk.promote("1.0.1", who="m", expected=0).aliases.champion == "1.0.1"
+    assert registry.aliases().previous == "1.0.0"

@@ -238,7 +238,7 @@ def test_without_times_or_entities_the_report_says_what_it_assumes() -> None:
     reference = reference_of(rows[0], plain)
     report = measure_drift(reference, window_of(reference, rows[1]))
     assert report.verdict == "ok"
-    assert {a.code for a in report.assumptions} == {"no_times", "no_entities"}
+    assert {a.code for a in report.assumptions} == {"no_times", "no_entities", "season_unknown"}
     assert "hour" not in [c.name for c in report.columns]
 
 
