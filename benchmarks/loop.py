@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from benchmarks.poison import small_profile
 from fraud.data.profile import DAY_MS, Profile, load_profile
 from fraud.data.sources import load_transactions
-from fraud.data.table import Transactions, concatenate
+from fraud.data.table import NEVER_MS, Transactions, concatenate
 from fraud.feedback.trust import TrustPolicy
 from fraud.models.bundle import Bundle, load_bundle
 from fraud.models.bundle_writer import write_bundle
@@ -205,8 +205,11 @@ def past_at(table: Transactions, days: Sequence[ScoredDay], profile: Profile, no
     """
     parts = [table]
     for scored in days:
-        labels = known_labels(scored.day.seen, profile, now_ms)
-        parts.append(scored.day.seen.with_labels(labels, scored.day.seen.known_at_ms))
+        seen = scored.day.seen
+        labels = known_labels(seen, profile, now_ms)
+        matured = seen.times() + int(profile.features.label_delay_days * DAY_MS)
+        silent = np.where(labels == 0, matured, NEVER_MS)
+        parts.append(seen.with_labels(labels, np.where(labels == 1, seen.known_at_ms, silent)))
     return concatenate(parts)
 
 

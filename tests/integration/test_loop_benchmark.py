@@ -9,6 +9,7 @@ import pytest
 from benchmarks.loop import Log, Scale, Way, past_at, play
 from fraud.data.profile import DAY_MS, Profile
 from fraud.data.sources import load_transactions
+from fraud.data.table import NEVER_MS
 from fraud.feedback.dataset import read_events
 from fraud.feedback.events import FlagEvent, ReviewEvent
 from fraud.feedback.trust import TrustPolicy
@@ -73,6 +74,10 @@ def test_the_past_that_is_trained_with_says_what_the_bank_knew_and_no_more(
     new = past.times() >= days[0].day.start_ms
     fraud = past.labels == 1
     assert (past.known_at_ms[fraud & new] <= now_ms).all() and (fraud & new).any()
+    known = past.known_at_ms != NEVER_MS
+    assert (known[new] == ~np.isnan(past.labels[new])).all() and (
+        past.known_at_ms[new & known] <= now_ms
+    ).all()
     truth = np.concatenate([day.day.seen.labels for day in days[:8]]) == 1
     assert fraud[new].sum() < truth.sum(), "some are reported later"
     delay_ms = small_profile.features.label_delay_days * DAY_MS
