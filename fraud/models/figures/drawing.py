@@ -158,8 +158,6 @@ def _confusion(axes: Any, view: Confusion) -> None:
     axes.axvline(0.5, color="white", linewidth=4)
     axes.set_xticks([0, 1], view.columns, fontsize=11)
     axes.set_yticks([0, 1], view.rows, fontsize=11)
-    axes.set_xlabel(view.column_axis, labelpad=8)
-    axes.set_ylabel(view.row_axis, labelpad=8)
     axes.tick_params(length=0, pad=6)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -87,7 +87,7 @@ def test_a_confusion_matrix_shows_the_manifests_counts_and_rates_of_its_rows(hel
 
 def test_the_plotly_twin_of_a_confusion_matrix_holds_the_same_counts(held_out: HeldOut) -> None:
     view = confusion_view(held_out, "random_forest", "pt-BR")
-    words = " ".join(a.text for a in figure(view, "pt-BR").layout.annotations)
+    words = " ".join(a.text.replace("<br>", " ") for a in figure(view, "pt-BR").layout.annotations)
     for row in (0, 1):
         for column in (0, 1):
             assert view.shown_counts[row][column] in words and view.shares[row][column] in words
