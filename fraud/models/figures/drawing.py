@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fraud.formats import number
+from fraud.formats import exact
 from fraud.models.figures.views import INK, LINE, MUTED, Axis, Beside, Confusion, Dots, Lines, View, tint
 
 _STYLE = {
@@ -276,7 +276,7 @@ def _scale(axes: Any, axis: Any, wanted: Axis, language: str) -> None:
         getattr(axes, f"set_{name}lim")(*wanted.limits)
 
     def shown(value: float, position: int | None = None) -> str:
-        text = number(100 * value if wanted.percent else value, language)
+        text = exact(100 * value if wanted.percent else value, language)
         return f"{text}%" if wanted.percent else text
 
     axis.set_major_formatter(FuncFormatter(shown))
