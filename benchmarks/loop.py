@@ -22,9 +22,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +79,11 @@ STRANGERS = RetrainPolicy(min_labels=50, min_frauds=5, max_age_days=None)
 class Scale:
     """How much of everything: smaller than the product, so that a run ends."""
 
-    n_transactions: int = 60_000
+    n_transactions: int = 48_000
     train_days: int = 120
     test_days: int = 40
     trees: int = 30
-    rounds: int = 80
+    rounds: int = 60
     days: int = 90
     every: int = 15
     margin: float = 0.1
@@ -137,6 +139,7 @@ class Log:
     alerted: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     groups: dict[str, NDArray[np.object_]] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    cpu_s: float = 0.0
 
     @classmethod
     def of(cls, way: Way, days: Sequence[ScoredDay], outcomes: dict[int, Outcome]) -> "Log":
@@ -257,23 +260,34 @@ def _serving(registry: ModelRegistry) -> Bundle:
     return load_bundle(serving[1])
 
 
-def play_all(seed: int, scale: Scale, champion: Path, home: Path) -> dict[tuple[str, bool], Log]:
-    """Return (way, attacked) -> log for one world."""
-    world = SimulatedWorld(scale.profile(), seed=seed, injections=[Injection(NEW_TYPOLOGY, CHANGE_DAY)])
-    logs = {}
-    for attacked in (False, True):
-        people = People(consent=0.0, **(HOSTILE if attacked else {}))
-        for way in WAYS:
-            there = home / f"{seed}-{way.name}-{attacked}"
-            there.mkdir()
-            started = time.perf_counter()
-            logs[way.name, attacked] = play(way, world, people, scale, champion, there)
-            log, seconds = logs[way.name, attacked], time.perf_counter() - started
-            told = ", ".join(f"{log.count(what)} {what}" for what in ("trained", "promoted", "refused"))
-            periods = ", ".join(f"{log.f1(*p):.3f}" for p in periods_of(scale.days))
-            name = f"seed {seed} {way.name}{' attacked' if attacked else ''}"
-            print(f"# {name}: F1 {periods}; {told}; {seconds:.0f} s", file=sys.stderr, flush=True)
-    return logs
+@dataclass(frozen=True)
+class Job:
+    """One way over one world, attacked or not."""
+
+    seed: int
+    way: Way
+    attacked: bool
+    scale: Scale
+    home: Path
+
+    def run(self) -> "Log":
+        """Play it, and say in one line what it came to."""
+        started, scale = time.process_time(), self.scale
+        change = Injection(NEW_TYPOLOGY, CHANGE_DAY)
+        world = SimulatedWorld(scale.profile(), seed=self.seed, injections=[change])
+        people = People(consent=0.0, **(HOSTILE if self.attacked else {}))
+        home = self.home / f"{self.seed}-{self.way.name}-{self.attacked}"
+        home.mkdir()
+        log = play(self.way, world, people, scale, self.home / "champion", home)
+        log.cpu_s = time.process_time() - started
+        told = ", ".join(f"{log.count(what)} {what}" for what in ("trained", "promoted", "refused"))
+        figures = ", ".join(f"{log.f1(*period):.3f}" for period in periods_of(scale.days))
+        name = f"seed {self.seed} {self.way.name}{' attacked' if self.attacked else ''}"
+        print(f"# {name}: F1 {figures}; {told}; {log.cpu_s:.0f} s of CPU", file=sys.stderr, flush=True)
+        for day, outcome in log.outcomes.items():
+            if outcome.refused:
+                print(f"#   day {day}: {'; '.join(outcome.reasons)}", file=sys.stderr, flush=True)
+        return log
 
 
 def periods_of(days: int) -> tuple[tuple[int, int], ...]:
@@ -311,20 +325,28 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=11, metavar="SEED", help="the first of them")
     parser.add_argument("--days", type=int, default=Scale.days)
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     options = parser.parse_args()
     scale = replace(Scale(), days=options.days)
-    started, cpu = time.perf_counter(), time.process_time()
-    logs = {}
+    seeds = range(options.first, options.first + options.seeds)
+    logs: dict[int, dict[tuple[str, bool], Log]] = {seed: {} for seed in seeds}
     with tempfile.TemporaryDirectory(prefix="loop-") as directory:
         home = Path(directory)
+        started = time.process_time()
         first_champion(scale.profile(), home / "champion")
-        for seed in range(options.first, options.first + options.seeds):
-            logs[seed] = play_all(seed, scale, home / "champion", home)
+        cpu_s = time.process_time() - started
+        jobs = [
+            Job(s, way, attacked, scale, home) for s in seeds for attacked in (False, True) for way in WAYS
+        ]
+        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+            for job, log in zip(jobs, pool.map(Job.run, jobs), strict=True):
+                logs[job.seed][job.way.name, job.attacked] = log
+                cpu_s += log.cpu_s
     print_tables(logs, scale.days)
     names = ("numpy", "scikit-learn", "pandas", "numba")
     libraries = ", ".join(f"{name} {version(name)}" for name in names)
     print(f"\nPython {platform.python_version()}, {libraries}, {platform.machine()}; {scale}")
-    print(f"{time.perf_counter() - started:.0f} s, {time.process_time() - cpu:.0f} s of CPU")
+    print(f"{cpu_s:.0f} s of CPU")
 
 
 if __name__ == "__main__":

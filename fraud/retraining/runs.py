@@ -73,9 +73,13 @@ class Run:
     def over(self, state: State) -> "Run":
         """Return the run, ended; its challenger's files are in the registry, or were not good enough."""
         ended = _written(replace(self, state=state))
+        ended.tidy()
+        return ended
+
+    def tidy(self) -> None:
+        """Remove the challenger's files."""
         shutil.rmtree(self.bundle, ignore_errors=True)
         shutil.rmtree(self.directory / ".bundle.new", ignore_errors=True)
-        return ended
 
 
 def start(runs: Path, started_at: datetime, inputs: str, decided: Mapping[str, Any]) -> Run:
@@ -106,7 +110,10 @@ def prune(runs: Path, keep: int) -> int:
     Nobody else may be at it, as for a run. A run's record goes last, so that a removal that was killed is
     ended by the next one.
     """
-    over = [run.directory for run in read_runs(runs) if run.state is not None]
+    ended = [run for run in read_runs(runs) if run.state is not None]
+    for run in ended[:keep]:
+        run.tidy()  # its process may have been killed before it did
+    over = [run.directory for run in ended]
     directories = [path for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
     never = [path for path in directories if not (path / RUN_FILE).is_file() and _RUN.fullmatch(path.name)]
     for directory in [*over[keep:], *never]:

@@ -348,11 +348,13 @@ class VersionsTab:
     def _action_parts(self, timeline: Timeline, login: Login | None, language: str) -> dict[Any, Any]:
         aliases, open_ = timeline.aliases, login is not None and self._service.decides
         buttons = {}
-        for button, action in (
-            (self._approve, "approve"), (self._reject, "reject"), (self._rollback, "rollback"),
+        for button, key in (
+            (self._approve, "versions_approve"), (self._reject, "versions_reject"),
+            (self._rollback, "versions_rollback"),
         ):  # fmt: skip
+            action = key.removeprefix("versions_")
             version = meant(action, timeline, None) if open_ else None
-            label = "" if version is None else text(f"versions_{action}", language, version=version)
+            label = "" if version is None else text(key, language, version=version)
             buttons[button] = gr.update(value=label, visible=version is not None)
         others = [
             entry for entry in timeline.entries if open_ and entry.promotable and timeline.recorded

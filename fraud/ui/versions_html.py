@@ -23,6 +23,7 @@ _RETRAIN, _PROMOTE = (f"python -m fraud {word}" for word in ("retrain", "promote
 _STATE_TONES = {"serving": "approve", "rolled_back": "decline"}
 _STATE_ICONS = {"serving": "approve", "rolled_back": "alert"}
 ROLE_TONES = {"champion": "approve", "challenger": "review", "previous": "past"}
+_SHADOW = ("versions_alike", "versions_gained", "versions_lost", "versions_apart")
 _PSEUDONYM = re.compile(r"[0-9a-f]{24}")
 _PLACES = {"cli": "versions_who_command", "retrain": "versions_who_retraining"}
 
@@ -98,8 +99,8 @@ def _board(standings: Sequence[Standing], language: str) -> str:
                 _state(standing, language),
             ]
         )
-    keys = ("process", "version", "state")
-    return table_html("", [text(f"versions_{key}", language) for key in keys], rows, 3)
+    keys = ("versions_process", "versions_version", "versions_state")
+    return table_html("", [text(key, language) for key in keys], rows, 3)
 
 
 def _state(standing: Standing, language: str) -> str:
@@ -196,7 +197,7 @@ def _shadow(report: ShadowReport | None, language: str) -> str:
         for name, model in report.models.items()
         if model.n
     ]
-    header = ["", *(text(f"versions_{key}", language) for key in ("alike", "gained", "lost", "apart"))]
+    header = ["", *(text(key, language) for key in _SHADOW)]
     problem = f'<p class="since decline">{html.escape(report.problem)}</p>' if report.problem else ""
     return f'<h4>{title}</h4>{table_html("", header, rows)}<p class="fine">{words}</p>{problem}'
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def place(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Run the application over a registry in which 1.0.1 waits with a passed gate; yield its address."""
+    """Run the application over a registry with two versions; yield its address, and the registry's."""
     feedback = tmp_path_factory.mktemp("versions")
     registry = ModelRegistry(LocalRepository(feedback / "registry"))
     registry.ensure_champion(small_bundle)
@@ -27,7 +27,6 @@ def place(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         small_bundle, feedback / "made", "1.0.1", champion="1.0.0", gain=0.01, n_labels=9, report=report
     )
     registry.record(made, "second")
-    registry.set_challenger("1.0.1", who="retrain@<img src=x onerror=alert(1)>")
     with running_app(small_bundle, feedback) as url:
         yield url, feedback / "registry"
 
@@ -71,22 +70,19 @@ def _serves(url: str) -> str:
 def test_a_maintainer_promotes_with_a_confirmation_and_rolls_back(
     browser: Browser, place: tuple[str, Path], complaints: list[str], width: int
 ) -> None:
-    url, _ = place
+    url, directory = place
+    registry = ModelRegistry(LocalRepository(directory))
+    registry.promote("1.0.0")
+    registry.set_challenger("1.0.1", who="retrain@<img src=x onerror=alert(1)>")
     page = _open(browser, url, width, complaints)
     serving, said = page.locator("#versions-serving"), page.locator("#versions-said")
-    expect(serving).to_contain_text("Version 1.0.0 serves")
-    expect(page.locator("#versions-challenger")).to_contain_text("1.0.1")
+    expect(serving).to_contain_text("Version 1.0.0 serves", timeout=30_000)
+    expect(page.locator("#versions-challenger")).to_contain_text("1.0.1 passed", timeout=30_000)
     expect(page.locator("#versions-approve")).to_be_hidden()
     assert _fits(page, width)
     page.locator("#versions-password input").fill(REVIEW_PASSWORD)
     page.keyboard.press("Enter")
-    # The first width approves the challenger; the second finds it rolled back, and promotes it by name.
-    approve = page.locator("#versions-approve")
-    expect(page.locator("#versions-password")).to_be_hidden(timeout=30_000)
-    if approve.is_visible():
-        approve.click()
-    else:
-        page.locator("#versions-rollback").click()
+    page.locator("#versions-approve").click()
     typed, confirm = page.locator("#versions-typed input"), page.locator("#versions-confirm")
     expect(typed).to_be_focused(timeout=30_000)
     expect(page.locator("#versions-sure")).to_contain_text("in place of 1.0.0")
@@ -135,9 +131,10 @@ def test_in_portuguese_what_somebody_else_decides_appears_by_itself(
 ) -> None:
     url, directory = place
     registry = ModelRegistry(LocalRepository(directory))
+    registry.promote("1.0.0")
     page = _open(browser, url, 390, complaints, "pt-BR")
     serving = page.locator("#versions-serving")
-    expect(serving).to_contain_text("A versão 1.0.0 está em uso")
+    expect(serving).to_contain_text("A versão 1.0.0 está em uso", timeout=30_000)
     expect(page.locator("#versions-timeline")).to_contain_text("aprovada contra 1.0.0")
     expect(page.locator("#versions-difference")).to_contain_text("Precisão média")
     assert _fits(page, 390)

@@ -61,7 +61,15 @@ BEFORE_THE_MOVE = (
     "recorded",
     "alias not committed",
 )
-AFTER_THE_MOVE = ("alias moved", "message not committed", "message left", "nodes asked", "promoted")
+AFTER_THE_MOVE = (
+    "alias moved",
+    "message not committed",
+    "message left",
+    "nodes asked",
+    "promoted",
+    "over, not tidied",
+    "pruned",
+)
 MOVES = ("alias moved", "message not committed", "message left", "nodes asked")
 
 
@@ -244,7 +252,7 @@ def test_a_refusal_killed_at_every_step_is_told_under_one_id_and_promotes_nothin
     for point in ("gated", "message not committed", "message left"):
         home.killed(point, *refused)
         assert home.registry().aliases().champion in (None, OLD)
-    home.killed("over, not tidied", *refused)
+    home.killed("refused, not tidied", *refused)
     assert "the gate refused it" in home.done(*refused)
     assert [message.type for message in home.messages()] == ["gate.refused"]
     assert [version.version for version in home.registry().versions()] == [OLD]
