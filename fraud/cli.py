@@ -17,6 +17,7 @@ from fraud.cli_monitor import add_monitor_command
 from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
 from fraud.cli_release import add_release_commands, moved_lines
+from fraud.cli_score import add_score_commands
 from fraud.cli_trust import add_quarantine, trust_policy
 from fraud.cli_tune import add_tune
 from fraud.cli_webhooks import add_webhook_commands
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_commands(commands)
     add_tune(commands)
     add_feedback_commands(commands)
+    add_score_commands(commands)
     add_production_commands(commands)
     add_monitor_command(commands)
     _add_release_commands(commands)

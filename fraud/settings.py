@@ -12,6 +12,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from fraud.errors import SettingsError
+from fraud.settings_api import ApiSettings, read_api_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
@@ -141,6 +142,7 @@ class Settings:
     monitoring: MonitoringSettings = MonitoringSettings()
     nodes: NodeSettings = NodeSettings()
     releases: ReleaseSettings = ReleaseSettings()
+    api: ApiSettings = field(default_factory=ApiSettings)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -167,7 +169,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     FRAUD_APPROVAL (automatic or manual), FRAUD_SHADOW (0 or 1) (docs/releases.md); FRAUD_NODES (addresses of
     prediction nodes that score for this process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS,
     FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL, FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four;
-    docs/cluster.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub
+    docs/cluster.md); FRAUD_API_KEYS, FRAUD_NODE_KEY (secret), FRAUD_CORS_ORIGINS, FRAUD_REQUEST_LIMIT
+    (docs/api.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub
     its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
 
     Raises
@@ -208,6 +211,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         webhooks=_webhooks(env),
         monitoring=_monitoring(env),
         nodes=_nodes(env),
+        api=read_api_settings(env),
         releases=ReleaseSettings(
             signing_key=env.get("FRAUD_SIGNING_KEY") or None,
             trusted_keys=_list(env, "FRAUD_TRUSTED_KEYS"),

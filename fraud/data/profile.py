@@ -340,6 +340,13 @@ class Profile(_Section):
         return tuple(dict.fromkeys(names))
 
     @cached_property
+    def needed_columns(self) -> frozenset[str]:
+        """Columns that a table must have."""
+        required = {field.column for field in self.fields if field.required}
+        required |= {entity.column for entity in self.entities}
+        return frozenset(required if self.columns.time is None else required | {self.columns.time})
+
+    @cached_property
     def quick_rules(self) -> "tuple[QuickRules, QuickRules]":
         """Compiled rules of a transaction without a label, and of one with it."""
         from fraud.data.validate import quick_rules
