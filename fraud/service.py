@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
+from fraud.data.uploads import check_upload
 from fraud.errors import AccessDenied, FlagError, FraudError
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
@@ -199,6 +200,7 @@ class FraudService:
             The file is no table, lacks a column, or holds not one row that fits the profile.
         """
         watch = Stopwatch(self._observer)
+        check_upload(path)
         result = score_file(self._scorer, path, self._clock())
         watch.lap("batch")
         self._observer.scored_table(len(result.scored), len(result.rejected))

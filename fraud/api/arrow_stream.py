@@ -6,6 +6,7 @@ checked by Arrow in full. Format: arrow.apache.org/docs/format/Columnar.html, "E
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -45,10 +46,9 @@ class ArrowMessages:
         self._dictionaries: list[bytes] = []
         self._ended = False
 
-    def feed(self, chunk: bytes) -> list[pa.Table]:
-        """Take bytes; return the batches that are complete now."""
+    def feed(self, chunk: bytes) -> Iterator[pa.Table]:
+        """Take bytes; yield the batches that are complete now."""
         self._waiting += chunk
-        batches = []
         while not self._ended and (message := self._next()) is not None:
             frame, whole = message
             if frame.kind == _SCHEMA:
@@ -58,12 +58,11 @@ class ArrowMessages:
                 if sum(map(len, self._dictionaries)) > MAX_MESSAGE:
                     raise _refused("its dictionaries are too large; send fewer levels")
             elif frame.kind == _RECORD_BATCH:
-                batches.append(self._read(whole))
+                yield self._read(whole)
             else:
                 raise _refused("it holds something else than record batches")
         if self._ended and self._waiting:
             raise _refused("something follows its end")
-        return batches
 
     def finish(self) -> None:
         """Check that nothing is missing at the end."""

@@ -263,7 +263,7 @@ def _next_of(pieces: Iterator[bytes]) -> bytes | None:
 
 
 class _Backlog:
-    """Bytes on their way to a client that reads as it likes: a file with an end to write and a place to read."""
+    """Bytes on their way to a client that reads as it likes: a file with an end and a front."""
 
     def __init__(self, spool: "SpooledTemporaryFile[bytes]") -> None:
         self._spool = spool
