@@ -14,6 +14,9 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 
+audit: .venv/dev ## known vulnerabilities of what a Space installs; exit code 3 where nobody can be asked
+	$(BIN)/python tools/audit.py
+
 cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as processes on loopback
 	$(BIN)/python -m fraud cluster
 
@@ -38,4 +41,4 @@ lock: ## write requirements.lock.txt from a clean environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint cluster train monitoring-example lock
+.PHONY: demo test lint audit cluster train monitoring-example lock

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 _PROBLEM = "application/problem+json"
 _ERRORS = {
+    "400": "The body is not even text.",
     "401": "A key is needed, and none that is known came with the request.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
