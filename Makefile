@@ -23,6 +23,12 @@ cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as proce
 train: .venv/runtime ## rebuild artifacts/ from the built-in data
 	$(BIN)/python -m fraud train
 
+figures: .venv/runtime ## draw artifacts/resultados/*.png again from the release's own predictions
+	$(BIN)/python -m fraud figures
+
+notebooks: .venv/dev ## run notebooks/*.ipynb from top to bottom and keep their outputs
+	$(BIN)/python -m notebooks.rerun
+
 monitoring-example: .venv/runtime ## rebuild artifacts/monitoring/, what the Monitoring tab shows before the first run
 	$(BIN)/python -m benchmarks.monitoring_example
 
@@ -41,4 +47,4 @@ lock: ## write requirements.lock.txt from a clean environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint audit cluster train monitoring-example lock
+.PHONY: demo test lint audit cluster train figures notebooks monitoring-example lock

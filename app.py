@@ -14,10 +14,12 @@ from fastapi import FastAPI
 from fraud.api import build_api
 from fraud.api.connections import connection_options
 from fraud.api.receiving import take_acknowledgements
+from fraud.api.tables import add_tables
 from fraud.errors import FraudError
 from fraud.metrics import Metrics
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
+from fraud.tables.desk import TableDesk
 from fraud.ui.blocks import build_blocks, mount_arguments
 from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
 
@@ -31,11 +33,14 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         beats.append(start_heartbeat(service, settings))
         yield
         beats[-1].stop()
+        tables.close()
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics, settings.api)
     take_acknowledgements(app, settings)
-    blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
+    tables = TableDesk(service.scorer, metrics)
+    add_tables(app, tables)
+    blocks = build_blocks(service, settings.review.password, settings.review.reviewers, tables)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 
 

@@ -10,6 +10,7 @@ from fraud.api.batches import add_batches
 from fraud.api.body_limit import MAX_BATCH_BYTES, Lane
 from fraud.api.documentation import complete_documentation
 from fraud.api.feedback import add_feedback
+from fraud.api.gate_pages import add_gate_pages
 from fraud.api.metering import add_metrics
 from fraud.api.operations import add_operations
 from fraud.api.problems import add_problem_handlers
@@ -48,5 +49,6 @@ def build_api(
     add_batches(app, service)
     add_feedback(app, service)
     add_operations(app, service, is_alive)
+    add_gate_pages(app, service)
     complete_documentation(app, (ScoreRequest, ExplainRequest), keyed=bool(protection.key_digests))
     return app

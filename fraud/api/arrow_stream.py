@@ -74,12 +74,12 @@ class ArrowMessages:
             raise _refused("it has a second schema")
         self._schema = whole
         try:
-            schema = ipc.open_stream(whole + _END).schema
-        except (pa.ArrowException, OSError) as error:
+            names = ipc.open_stream(whole + _END).schema.names
+        except (pa.ArrowException, OSError, ValueError) as error:  # of a name that is no text, too
             raise _refused("its schema cannot be read") from error
-        if len(schema.names) > MAX_COLUMNS:
-            raise _refused(f"it has {len(schema.names):,} columns, at most {MAX_COLUMNS:,} are read")
-        if len(set(schema.names)) != len(schema.names):
+        if len(names) > MAX_COLUMNS:
+            raise _refused(f"it has {len(names):,} columns, at most {MAX_COLUMNS:,} are read")
+        if len(set(names)) != len(names):
             raise _refused("two of its columns have one name")
 
     def _read(self, whole: bytes) -> pa.Table:
@@ -92,7 +92,7 @@ class ArrowMessages:
             if batch.num_rows > MAX_ROWS:
                 raise _refused(f"a batch has {batch.num_rows:,} rows; send at most {MAX_ROWS:,} at a time")
             batch.validate(full=True)
-        except (pa.ArrowException, OSError, StopIteration) as error:
+        except (pa.ArrowException, OSError, StopIteration, ValueError) as error:
             raise _refused("a batch of it cannot be read") from error
         return pa.Table.from_batches([batch])
 

@@ -7,14 +7,17 @@ from typing import Any
 import gradio as gr
 
 from fraud.service import FraudService
+from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.language import Localised
+from fraud.ui.models import ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
-from fraud.ui.theme import HEAD, STYLESHEET, page_theme
+from fraud.ui.theme import BATCH_STYLESHEET, HEAD, STYLESHEET, page_theme
+from fraud.ui.versions import VersionsTab
 
 _CONCURRENT = 8
 _WAITING = 128
@@ -25,7 +28,7 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
     """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and no extras."""
     return {
         "theme": page_theme(),
-        "css_paths": [STYLESHEET],
+        "css_paths": [STYLESHEET, BATCH_STYLESHEET],
         "head": HEAD,
         "max_file_size": MAX_FILE,
         "footer_links": [],
@@ -38,12 +41,15 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
 
 
 def build_blocks(
-    service: FraudService, review_password: str | None = None, reviewers: Sequence[str] = ()
+    service: FraudService,
+    review_password: str | None = None,
+    reviewers: Sequence[str] = (),
+    tables: TableDesk | None = None,
 ) -> gr.Blocks:
     """Return the page over a service; its form follows the profile of the model that serves now.
 
     Maintainers review flags on it with `review_password`, or signed in under one of `reviewers`; without
-    either nobody can.
+    either nobody can. `tables` scores tables; by default one of its own.
     """
     localised = Localised()
     page: gr.Blocks
@@ -66,14 +72,25 @@ def build_blocks(
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
-                BatchTab(service, localised, language)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"):
+                BatchTab(service, localised, language, tables)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
+            ) as reviewed:
                 access = ReviewAccess(review_password, reviewers=reviewers)
                 review = ReviewTab(service, localised, language, access)
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_monitoring", chosen)}, id="monitoring"
             ) as opened:
                 MonitoringTab(service, localised, language, opened)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_versions", chosen)}, id="versions"
+            ) as versions:
+                VersionsTab(service, localised, language, versions, access, review.token)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
+            ) as models:
+                ModelsTab(service, language, models)
+        review.follow(reviewed)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
@@ -99,7 +116,7 @@ def _wire(
         chosen = choose_language(request.headers.get("accept-language", ""))
         words = localised.updates(chosen) if chosen != "en" else {}
         own = {language: gr.update(value=chosen)}
-        if (named := request.query_params.get("tab")) in ("review", "monitoring"):
+        if (named := request.query_params.get("tab")) in ("review", "monitoring", "versions", "models"):
             own[tabs] = gr.update(selected=named)
         return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
 

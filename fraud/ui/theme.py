@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 STYLESHEET = Path(__file__).with_name("style.css")
+BATCH_STYLESHEET = Path(__file__).with_name("batch.css")
 HEAD = """<meta name="color-scheme" content="light dark">
 <script>
 // A dropdown's text is selected when it gets the focus, so that typing replaces it and finds.
