@@ -14,6 +14,9 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 
+audit: .venv/dev ## known vulnerabilities of what a Space installs; exit code 3 where nobody can be asked
+	$(BIN)/python tools/audit.py
+
 cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as processes on loopback
 	$(BIN)/python -m fraud cluster
 
@@ -44,4 +47,4 @@ lock: ## write requirements.lock.txt from a clean environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint cluster train figures notebooks monitoring-example lock
+.PHONY: demo test lint audit cluster train figures notebooks monitoring-example lock

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
+from fraud.api.connections import connection_options
 from fraud.api.receiving import take_acknowledgements
 from fraud.api.tables import add_tables
 from fraud.errors import FraudError
@@ -35,7 +36,7 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         tables.close()
         service.close()
 
-    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
+    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics, settings.api)
     take_acknowledgements(app, settings)
     tables = TableDesk(service.scorer, metrics)
     add_tables(app, tables)
@@ -57,7 +58,7 @@ def main() -> None:
         raise SystemExit(f"The demo cannot start: {error}") from error
     app = create_app(service, settings, metrics)
     print(f"The demo is at http://{settings.server.host}:{settings.server.port}; Ctrl+C ends it.", flush=True)
-    uvicorn.run(app, log_level="warning", **server_options(settings.server))
+    uvicorn.run(app, log_level="warning", **server_options(settings.server), **connection_options())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from fraud.errors import SettingsError
+from fraud.settings_api import ApiSettings, read_api_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
@@ -165,6 +166,7 @@ class Settings:
     monitoring: MonitoringSettings = MonitoringSettings()
     nodes: NodeSettings = NodeSettings()
     releases: ReleaseSettings = ReleaseSettings()
+    api: ApiSettings = field(default_factory=ApiSettings)
     retraining: RetrainingSettings = RetrainingSettings()
     notebooks: NotebookSettings = NotebookSettings()
 
@@ -194,9 +196,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     prediction nodes that score for this process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS,
     FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL, FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four;
     docs/cluster.md); FRAUD_RETRAIN_MIN_LABELS, FRAUD_RETRAIN_MIN_FRAUDS, FRAUD_RETRAIN_MAX_AGE_DAYS (or
-    "off"), FRAUD_GOLD_BUDGET and FRAUD_RETRAIN_KEEP_RUNS (docs/retraining.md). On a Space (SPACE_ID is set)
-    the host defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub
-    counts requests and commits.
+    "off"), FRAUD_GOLD_BUDGET and FRAUD_RETRAIN_KEEP_RUNS (docs/retraining.md); FRAUD_API_KEYS, FRAUD_NODE_KEY
+    (secret), FRAUD_CORS_ORIGINS and FRAUD_REQUEST_LIMIT (docs/api.md). On a Space (SPACE_ID is set) the host
+    defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts
+    requests and commits.
 
     Raises
     ------
@@ -236,6 +239,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         webhooks=_webhooks(env),
         monitoring=_monitoring(env),
         nodes=_nodes(env),
+        api=read_api_settings(env),
         notebooks=NotebookSettings(
             n_transactions=int(_number(env, "FRAUD_NOTEBOOK_ROWS", 120_000, 10_000, 10_000_000)),
             n_trials=int(_number(env, "FRAUD_NOTEBOOK_TRIALS", 5, 1, 1_000)),

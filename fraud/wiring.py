@@ -16,7 +16,6 @@ from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
 from fraud.models.signing import read_signing_key, read_trusted_keys
-from fraud.monitoring.history import MonitoringHistory
 from fraud.registry import ModelRegistry
 from fraud.release_history import latest_refusal
 from fraud.releasing import ReleaseDesk
@@ -104,6 +103,8 @@ def server_options(server: ServerSettings) -> dict[str, Any]:
 
 def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudService:
     """Return the service over the configured adapters. No I/O but reading keys, making the pseudonym key."""
+    from fraud.monitoring.history import MonitoringHistory  # not at the top: a node does not monitor
+
     feedback = settings.feedback
     store = FeedbackStore(
         feedback.directory / "outbox",
@@ -138,7 +139,7 @@ def node_pool(settings: Settings) -> "NodePool | None":
     """Return the prediction nodes that score for this process; None if it scores by itself."""
     from fraud.serving.nodes_client import NodePool  # not at the top: a node has no use for an HTTP client
 
-    return NodePool(settings.nodes.urls) if settings.nodes.urls else None
+    return NodePool(settings.nodes.urls, key=settings.api.node_key) if settings.nodes.urls else None
 
 
 def _predictor(settings: Settings, champion: Champion) -> "ThroughNodes | None":

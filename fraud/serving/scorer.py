@@ -124,6 +124,10 @@ class Scorer:
             history = history.with_main_entity(transactions_from_records(profile, past))
         return self.pipeline.transform(transactions_from_records(profile, [transaction]), history)
 
+    def features_of(self, transactions: Transactions) -> NDArray[np.float32]:
+        """Return the feature rows of transactions that see the bundle's past and not each other."""
+        return self.pipeline.transform(transactions, self._history)
+
     def past_of(self, entity: str) -> Transactions | None:
         """Return what the bundle knows of one main entity's past, ordered by time; None if nothing."""
         main = self.bundle.profile.main_entity
