@@ -10,13 +10,14 @@ from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
+from fraud.ui.comparing import CompareSection
 from fraud.ui.language import Localised
-from fraud.ui.models import ModelsTab
+from fraud.ui.models import BELOW_COMPARISON, ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
-from fraud.ui.theme import BATCH_STYLESHEET, HEAD, STYLESHEET, page_theme
+from fraud.ui.theme import HEAD, SCRIPT, STYLESHEETS, page_theme
 
 _CONCURRENT = 8
 _WAITING = 128
@@ -27,8 +28,8 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
     """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and no extras."""
     return {
         "theme": page_theme(),
-        "css_paths": [STYLESHEET, BATCH_STYLESHEET],
-        "head": HEAD,
+        "css_paths": STYLESHEETS,
+        "head": HEAD + SCRIPT,
         "max_file_size": MAX_FILE,
         "footer_links": [],
         "run_history": False,
@@ -82,7 +83,8 @@ def build_blocks(
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
             ) as last:
-                ModelsTab(service, language, last)
+                CompareSection(service, localised, language, last)
+                ModelsTab(service, language, last, BELOW_COMPARISON)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
