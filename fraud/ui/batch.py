@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from fraud import scratch
 from fraud.errors import FraudError, NotFound
@@ -24,7 +23,6 @@ from fraud.ui.texts import column_label, text
 from fraud.ui.withdrawing import address_of
 
 MAX_FILE = f"{words.MAX_UPLOAD_MB}mb"
-_SAMPLE_ROWS = 25
 _POLL_SECONDS = 0.4
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _TICKED = """(...given) => {
@@ -60,14 +58,7 @@ class BatchTab:
                 height=132,
                 elem_id="batch-file",
             )
-            make(
-                gr.DownloadButton,
-                lambda language: {"label": text("batch_sample", language)},
-                value=self._sample_file(),
-                size="sm",
-                elem_id="batch-sample",
-                elem_classes=["narrow"],
-            )
+            make(gr.HTML, lambda language: {"value": words.sample_html(language)})
             self._problem = gr.HTML(elem_id="batch-problem")
         with gr.Column(visible=False, elem_classes=["sheet"], elem_id="batch-opened") as self._opened:
             self._about = gr.HTML(elem_id="batch-about")
@@ -219,17 +210,6 @@ class BatchTab:
             self._flag, [*answer, self._choice, self._page, language], outputs, js=_TICKED, **_QUIET
         )
         language.input(self._say_again, shown, outputs, **_QUIET)
-
-    def _sample_file(self) -> str | None:
-        """Return a file that works: the past of a known card, or the examples, without their labels."""
-        entity = next(iter(self._service.entities()), None)
-        records = self._service.past_of(entity, _SAMPLE_ROWS) if entity is not None else []
-        rows = records or [example["transaction"] for example in self._service.examples()]
-        if not rows:
-            return None
-        path = scratch.kept_folder("sample") / "sample.csv"
-        pd.DataFrame(rows).to_csv(path, index=False)
-        return str(path)
 
     # Before it is scored
 
