@@ -140,8 +140,8 @@ def _report(n_rows: int, base: float, rows: list[dict[str, float]]) -> str:
         "# A large table through the Table tab",
         "",
         f"`python -m benchmarks.ui_batch {n_rows}` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
-        f"load average {os.getloadavg()[0]:.1f} (other work on the machine slows it), "
-        f"pyarrow {pa.__version__}; resident before the first table {base:,.0f} MB. The limit is {LIMIT_MB:,} MB.",
+        f"load average {os.getloadavg()[0]:.1f} (other work on the machine slows it), pyarrow "
+        f"{pa.__version__}; resident before the first table {base:,.0f} MB. The limit is {LIMIT_MB:,} MB.",
         "",
         "| | CSV | Parquet |",
         "|---|---|---|",

@@ -24,6 +24,7 @@ from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
 from fraud.models.analysis.held_out import HeldOut, held_out_of
 from fraud.models.examples import to_record
+from fraud.models.gate_summary import GateSummary
 from fraud.monitoring.history import MonitoringRecord
 from fraud.recent import RecentPredictions
 from fraud.records import (
@@ -37,6 +38,7 @@ from fraud.records import (
     Withdrawal,
 )
 from fraud.registry import Aliases
+from fraud.release_history import ReleaseHistory
 from fraud.releasing import Moved, ReleaseDesk
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
@@ -47,6 +49,7 @@ from fraud.serving.shadow import Shadow
 from fraud.serving.shadow_report import ShadowReport
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 from fraud.tracing import FlagTracer, Whereabouts
+from fraud.webhooks.board import Acknowledgement
 
 _log = logging.getLogger(__name__)
 CONSENT_VERSION = "2026-11-1"
@@ -68,6 +71,8 @@ class FraudService:
     monitoring : returns the newest monitoring run and those before it; None before the first
     releases : what promotes and rolls back; None where this process must not
     shadow : compares a waiting challenger with what is answered; None compares nothing
+    board : returns what each prediction node said last
+    refusal : returns the gate's report of the last retraining, where it was refused
     trace_seconds : how old what is told of a flag's whereabouts may be
     predictor : what scores single transactions, if not this process: prediction nodes
     observer : told what happens and how long it took
@@ -87,6 +92,8 @@ class FraudService:
         monitoring: Callable[[], MonitoringRecord | None] = lambda: None,
         releases: ReleaseDesk | None = None,
         shadow: Shadow | None = None,
+        board: Callable[[], Sequence[Acknowledgement]] = tuple,
+        refusal: Callable[[], GateSummary | None] = lambda: None,
         trace_seconds: float = 2.0,
         predictor: Predictor | None = None,
         observer: Observer = UNOBSERVED,
@@ -106,6 +113,7 @@ class FraudService:
         self._observer = observer
         self._clock = clock
         self._recent = RecentPredictions()
+        self.history = ReleaseHistory(champion, node=node, board=board, refusal=refusal)
         self.prediction_log = PredictionLog(feedback, node)
         self._commit_problem: str | None = None
         self._reviews = ReviewQueue(feedback, self._stake)
@@ -426,10 +434,20 @@ class FraudService:
         """Return how a waiting challenger compares so far; None while none is being compared."""
         return None if self._shadow is None else self._shadow.report()
 
-    def promote(self, version: str, maintainer: str) -> Moved:
+    @property
+    def decides(self) -> bool:
+        """Whether versions can be promoted and rolled back from here."""
+        return self._releases is not None
+
+    def listeners(self, event: str) -> Sequence[str]:
+        """Return the endpoints that hear of a decision, such as "model.promoted"."""
+        return () if self._releases is None else self._releases.listeners(event)
+
+    def promote(self, version: str, maintainer: str, *, expected: int | None = None) -> Moved:
         """Make a recorded version serve here and on the nodes; of the maintainer only a pseudonym is kept.
 
-        Whoever calls has checked that the maintainer may do this.
+        Whoever calls has checked that the maintainer may do this. `expected` is the aliases' `sequence` that
+        the maintainer saw; None for any.
 
         Raises
         ------
@@ -439,20 +457,22 @@ class FraudService:
             It cannot be served.
         AccessDenied
             This process does not decide about releases.
+        RepositoryError
+            Somebody else decided since `expected`.
         """
-        moved = self._desk().promote(version, who=self._pseudonym(maintainer))
+        moved = self._desk().promote(version, who=self._pseudonym(maintainer), expected=expected)
         self.refresh()
         return moved
 
-    def rollback(self, maintainer: str) -> Moved:
+    def rollback(self, maintainer: str, *, expected: int | None = None) -> Moved:
         """Return to the previous version, here and on the nodes; NotFound if there is none."""
-        moved = self._desk().rollback(who=self._pseudonym(maintainer))
+        moved = self._desk().rollback(who=self._pseudonym(maintainer), expected=expected)
         self.refresh()
         return moved
 
-    def reject(self, version: str, maintainer: str) -> Aliases:
+    def reject(self, version: str, maintainer: str, *, expected: int | None = None) -> Aliases:
         """Let a challenger wait no more; NotFound if it is not the challenger."""
-        return self._desk().reject(version, who=self._pseudonym(maintainer))
+        return self._desk().reject(version, who=self._pseudonym(maintainer), expected=expected)
 
     def _desk(self) -> ReleaseDesk:
         if self._releases is None:

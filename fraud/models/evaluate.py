@@ -161,14 +161,18 @@ def _estimate(value: float, replicates: F64) -> Estimate:
 
 
 def _probability_quality(labels: F64, probability: F64) -> dict[str, float]:
-    """Return the Brier score, and the calibration error over ten bins of equal size."""
+    return {
+        "brier": float(np.mean((probability - labels) ** 2)),
+        "calibration_error": calibration_error(labels, probability),
+    }
+
+
+def calibration_error(labels: F64, probability: F64) -> float:
+    """Return the expected calibration error over ten bins of equal size."""
     order = np.argsort(probability)
     parts = np.array_split(order, min(10, len(order)))
     gaps = [abs(float(probability[p].mean() - labels[p].mean())) * len(p) for p in parts]
-    return {
-        "brier": float(np.mean((probability - labels) ** 2)),
-        "calibration_error": sum(gaps) / len(labels),
-    }
+    return sum(gaps) / len(labels)
 
 
 def loss_of_fraud(amount: F64, costs: Costs) -> F64:

@@ -18,6 +18,7 @@ from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
 from fraud.ui.theme import HEAD, SCRIPT, STYLESHEETS, page_theme
+from fraud.ui.versions import VersionsTab
 
 _CONCURRENT = 8
 _WAITING = 128
@@ -73,7 +74,9 @@ def build_blocks(
                 tab = ScoreTab(service, localised, language)
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
                 BatchTab(service, localised, language, tables)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"):
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
+            ) as reviewed:
                 access = ReviewAccess(review_password, reviewers=reviewers)
                 review = ReviewTab(service, localised, language, access)
             with localised.make(
@@ -81,10 +84,15 @@ def build_blocks(
             ) as opened:
                 MonitoringTab(service, localised, language, opened)
             with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_versions", chosen)}, id="versions"
+            ) as versions:
+                VersionsTab(service, localised, language, versions, access, review.token)
+            with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
-            ) as last:
-                CompareSection(service, localised, language, last)
-                ModelsTab(service, language, last, BELOW_COMPARISON)
+            ) as models:
+                CompareSection(service, localised, language, models)
+                ModelsTab(service, language, models, BELOW_COMPARISON)
+        review.follow(reviewed)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
@@ -110,7 +118,7 @@ def _wire(
         chosen = choose_language(request.headers.get("accept-language", ""))
         words = localised.updates(chosen) if chosen != "en" else {}
         own = {language: gr.update(value=chosen)}
-        if (named := request.query_params.get("tab")) in ("review", "monitoring", "models"):
+        if (named := request.query_params.get("tab")) in ("review", "monitoring", "versions", "models"):
             own[tabs] = gr.update(selected=named)
         return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
 

@@ -39,6 +39,9 @@ def word_html(case: ReviewCase, language: str) -> str:
         f'<h3 id="review-word">{said}</h3><p class="quiet">{held} \u00b7 '
         f"{shown_time(flag.flagged_at.isoformat())} UTC \u00b7 <code>{html.escape(flag.flag_id)}</code></p>"
     ]
+    if case.stands_for is not None:
+        stands_for = formats.number(case.stands_for, language, 0)
+        parts.append(f'<p class="quiet">{text("review_stands_for", language, n=stands_for)}</p>')
     if flag.comment:
         parts.append(f"<blockquote>{html.escape(flag.comment)}</blockquote>")
     others = [vote for vote in case.votes if vote.flag_id != flag.flag_id]

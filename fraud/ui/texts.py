@@ -13,6 +13,7 @@ from fraud.ui.texts_monitoring import MONITORING_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
 from fraud.ui.texts_tracing import TRACING_TEXTS
+from fraud.ui.texts_versions import VERSIONS_TEXTS
 
 LANGUAGES = ("en", "pt-BR")
 LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "pt-BR": "Português"}
@@ -297,6 +298,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     **TRACING_TEXTS,
     **OPERATIONS_TEXTS,
     **MONITORING_TEXTS,
+    **VERSIONS_TEXTS,
     **MODELS_TEXTS,
 }
 

@@ -14,6 +14,10 @@ SOURCES = Path(fraud.ui.__file__).parent
 KEYS_MADE_BY_RULE = (
     "batch_step_", "batch_choice_", "compare_by_", "compare_daily", "compare_cost_x_",
     "reviewed_",
+    *(f"versions_{kind}_" for kind in (
+        "state", "role", "did", "metric", "part", "cut", "recipe", "data", "size", "sure", "confirm", "done",
+        "change",
+    )),
     "unused_", "monitoring_firing_", "monitoring_pending_", "legend_",
     "decision_", "would_", "both_", "mark_", "label_", "noted_", "model_", "scale_", "kind_",
     "review_said_", "review_verdict_", "review_bulk_", "review_kept_", *(f"review_{f}" for f in Finding),
