@@ -161,6 +161,7 @@ class TableDesk:
                     params={"n": MAX_WAITING},
                 )
             job.matching, job.problem, job.table, job.state = matching, None, None, "waiting"
+            job.step, job.n_done, job.n_rows = "", 0, 0
             job.stop.clear()
             job.asked_at = time.monotonic()
             self._waiting.append(job)

@@ -36,16 +36,23 @@ class BatchTab:
     """Draws itself inside the current Blocks context and wires its events."""
 
     def __init__(
-        self, service: FraudService, localised: Localised, language: Any, desk: TableDesk | None = None
+        self,
+        service: FraudService,
+        localised: Localised,
+        language: Any,
+        tab: gr.Tab,
+        desk: TableDesk | None = None,
     ) -> None:
         self._service = service
         self._desk = desk or TableDesk(lambda: service.scorer())
         self._language = language
         self._job = gr.State("", time_to_live=scratch.LIFE_S, delete_callback=self._desk.discard)
+        # Kept by the browser too: after a reload the tab takes its table up where it is.
+        self._kept = gr.BrowserState("", storage_key="fraud-table")
         self._page, self._flagged = gr.State(0), gr.State({})
         self._timer = gr.Timer(_POLL_SECONDS, active=False)
         self._draw(localised)
-        self._wire()
+        self._wire(tab)
 
     def _draw(self, localised: Localised) -> None:
         make = localised.make
@@ -187,16 +194,17 @@ class BatchTab:
     @property
     def _outputs(self) -> list[Any]:
         return [
-            self._job, self._page, self._flagged, self._timer, self._file, self._problem, self._opened,
-            self._about, self._choosing, *self._columns.values(), self._score, self._cancel, self._forget,
-            self._progress, self._results, self._summary, self._choice, self._table, self._previous,
-            self._next, self._label, self._comment, self._consent, self._receipts, self._refused_sheet,
-            self._refused,
+            self._kept, self._job, self._page, self._flagged, self._timer, self._file, self._problem,
+            self._opened, self._about, self._choosing, *self._columns.values(), self._score, self._cancel,
+            self._forget, self._progress, self._results, self._summary, self._choice, self._table,
+            self._previous, self._next, self._label, self._comment, self._consent, self._receipts,
+            self._refused_sheet, self._refused,
         ]  # fmt: skip
 
-    def _wire(self) -> None:
+    def _wire(self, tab: gr.Tab) -> None:
         language, job, outputs = self._language, self._job, self._outputs
         shown = [job, self._choice, self._page, self._flagged, language]
+        tab.select(self._resume, [job, self._kept, language], outputs, **_QUIET)
         self._file.upload(self._open, [self._file, job, language], outputs, **_QUIET)
         self._score.click(self._start, [job, language, *self._columns.values()], outputs, **_QUIET)
         self._cancel.click(self._stop, [job, language], outputs, **_QUIET)
@@ -219,7 +227,17 @@ class BatchTab:
             new, sheet = self._desk.open(Path(path), Path(path).name, request.session_hash or "")
         except FraudError as error:
             return self._nothing() | {self._problem: self._alert(error, language)}
-        return self._nothing() | {self._job: new} | self._about_it(sheet, language)
+        return self._nothing() | {self._job: new, self._kept: new} | self._about_it(sheet, language)
+
+    def _resume(self, job: str, kept: str | None, language: str) -> Updates:
+        """Take up the table that this browser sent before the page was loaded again, if it is still here."""
+        if job or not kept or not isinstance(kept, str):
+            return {self._problem: gr.update()}
+        try:
+            sheet = self._desk.sheet(kept)
+        except NotFound:
+            return {self._kept: ""}
+        return {self._job: kept} | self._about_it(sheet, language) | self._tick(kept, language)
 
     def _about_it(self, sheet: Sheet, language: str) -> Updates:
         profile = self._service.profile
@@ -394,6 +412,7 @@ class BatchTab:
         hidden = gr.update(visible=False)
         return {
             self._job: "",
+            self._kept: "",
             self._page: 0,
             self._flagged: {},
             self._timer: gr.Timer(active=False),

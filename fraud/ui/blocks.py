@@ -72,8 +72,10 @@ def build_blocks(
         with gr.Tabs(elem_id="tabs") as tabs:
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
-                BatchTab(service, localised, language, tables)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"
+            ) as batch:
+                BatchTab(service, localised, language, batch, tables)
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
             ) as reviewed:
