@@ -24,12 +24,17 @@ from fraud.ui.withdrawing import address_of
 
 MAX_FILE = f"{words.MAX_UPLOAD_MB}mb"
 _POLL_SECONDS = 0.4
+_MORE, _SHOWN_CELL = "\u2026", 13
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _TICKED = """(...given) => {
   given[0] = [...document.querySelectorAll("#batch-table input:checked")].map((box) => box.value).join(",");
   return given;
 }"""
 Updates = dict[Any, Any]
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= _SHOWN_CELL else cell[: _SHOWN_CELL - 1] + _MORE
 
 
 class BatchTab:
@@ -121,7 +126,10 @@ class BatchTab:
                 )
 
     def _column_words(self, one: Wanted, language: str) -> Mapping[str, Any]:
-        label = column_label(self._service.profile, one.column, language)
+        profile = self._service.profile
+        roles = profile.columns
+        role = next((r for r in ("id", "label", "label_at") if getattr(roles, r) == one.column), None)
+        label = text(f"batch_role_{role}", language) if role else column_label(profile, one.column, language)
         return {"label": f"{label} *" if one.needed else label}
 
     def _draw_rows(self, localised: Localised) -> None:
@@ -247,7 +255,7 @@ class BatchTab:
         choices = [(f"\u2014 {text('batch_not_there', language)}", "")]
         for name in sheet.columns:
             cell = first.get(name)
-            choices.append((f"{name} ({cell[:24]})" if cell else name, name))
+            choices.append((f"{name} ({_short(cell)})" if cell else name, name))
         clean = not missing and all(column == own for column, own in matching.columns.items())
         return {
             self._opened: gr.update(visible=True),
