@@ -39,7 +39,7 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics, settings.api)
     take_acknowledgements(app, settings)
     tables = TableDesk(service.scorer, metrics)
-    add_tables(app, tables)
+    add_tables(app, tables, service)
     blocks = build_blocks(service, settings.review.password, settings.review.reviewers, tables)
     return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
 

@@ -58,6 +58,8 @@ class ModelSettings:
     registry: Path = ROOT / "artifacts" / "registry"
     refresh_seconds: float = 2.0
     forest_engine: Literal["auto", "scikit-learn", "scikit-learn-intelex"] = "auto"
+    policy: Path | None = None
+    """A file of cut-offs, exported from the Compare tab, for the release that serves."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
-    FRAUD_REFRESH_SECONDS, FRAUD_FOREST_ENGINE ("auto", "scikit-learn" or "scikit-learn-intelex": what grows
+    FRAUD_REFRESH_SECONDS, FRAUD_POLICY (a file of cut-offs for the release that serves; it is refused with
+    any other), FRAUD_FOREST_ENGINE ("auto", "scikit-learn" or "scikit-learn-intelex": what grows
     a random forest in training); FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute;
     1000/day" or
     "off"), FRAUD_LOOKUP_LIMIT (of receipts asked for by an address that this server did not give),
@@ -233,6 +236,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             registry=Path(env.get("FRAUD_REGISTRY_DIR") or artifacts / "registry"),
             refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 30.0 if hub.models else 2.0, 0.05, 86_400),
             forest_engine=_forest_engine(env),
+            policy=Path(env["FRAUD_POLICY"]) if env.get("FRAUD_POLICY") else None,
         ),
         hub=hub,
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),

@@ -10,13 +10,14 @@ from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
+from fraud.ui.comparing import CompareSection
 from fraud.ui.language import Localised
-from fraud.ui.models import ModelsTab
+from fraud.ui.models import BELOW_COMPARISON, ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
-from fraud.ui.theme import BATCH_STYLESHEET, HEAD, STYLESHEET, page_theme
+from fraud.ui.theme import HEAD, SCRIPT, STYLESHEETS, page_theme
 from fraud.ui.versions import VersionsTab
 
 _CONCURRENT = 8
@@ -28,8 +29,8 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
     """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and no extras."""
     return {
         "theme": page_theme(),
-        "css_paths": [STYLESHEET, BATCH_STYLESHEET],
-        "head": HEAD,
+        "css_paths": STYLESHEETS,
+        "head": HEAD + SCRIPT,
         "max_file_size": MAX_FILE,
         "footer_links": [],
         "run_history": False,
@@ -71,8 +72,10 @@ def build_blocks(
         with gr.Tabs(elem_id="tabs") as tabs:
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
-                BatchTab(service, localised, language, tables)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"
+            ) as batch:
+                BatchTab(service, localised, language, batch, tables)
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
             ) as reviewed:
@@ -89,7 +92,8 @@ def build_blocks(
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
             ) as models:
-                ModelsTab(service, language, models)
+                CompareSection(service, localised, language, models)
+                ModelsTab(service, language, models, BELOW_COMPARISON)
         review.follow(reviewed)
         _wire(page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)

@@ -5,7 +5,8 @@ from pathlib import Path
 import gradio as gr
 
 STYLESHEET = Path(__file__).with_name("style.css")
-BATCH_STYLESHEET = Path(__file__).with_name("batch.css")
+STYLESHEETS = [STYLESHEET, *(Path(__file__).with_name(f"{name}.css") for name in ("batch", "compare"))]
+_COMPARE = Path(__file__).with_name("compare.js")
 HEAD = """<meta name="color-scheme" content="light dark">
 <script>
 // A dropdown's text is selected when it gets the focus, so that typing replaces it and finds.
@@ -21,6 +22,7 @@ addEventListener("keydown", (event) => {
   if (button?.offsetParent) button.click();
 });
 </script>"""
+SCRIPT = f"<script>{_COMPARE.read_text(encoding='utf-8')}</script>"
 _INK, _INK_DARK = "#1f2430", "#e8eaf0"
 _MUTED, _MUTED_DARK = "#565e6c", "#a5adbb"
 _PAPER, _PAPER_DARK = "#f5f6f8", "#12151b"
