@@ -18,6 +18,7 @@ from fraud.metrics import Metrics
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
 from fraud.ui.blocks import build_blocks, mount_arguments
+from fraud.ui.first_render import PageLanguage
 from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
 
 
@@ -34,8 +35,11 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
     take_acknowledgements(app, settings)
+    app.add_middleware(PageLanguage)
     blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
-    return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
+    gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
+    blocks.prepare()
+    return app
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """The page's figures: plotly bars and points with words on them, transparent so that both themes work."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,17 +15,6 @@ AGAINST = "#98a1b0"
 """Bars that speak for a legitimate transaction, in either model's figure."""
 FRAUD = "#b3261e"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
-_LINE_PX, _BAR_PX, _GAP_PX = 17, 9, 13
-_WRAP = 38
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One reason in words, with its signed share and how that is written."""
-
-    words: str
-    contribution: float
-    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,55 +54,6 @@ def _blank(height: int) -> go.Figure:
     return figure
 
 
-def reasons_figure(bars: Sequence[Bar], colour: str, towards: tuple[str, str]) -> go.Figure:
-    """Return signed bars under their words, largest first; right of the line speaks for fraud.
-
-    Parameters
-    ----------
-    colour : the model's colour, for bars that speak for fraud
-    towards : what right and left of the line mean, in words
-    """
-    wrapped = [textwrap.wrap(bar.words, _WRAP) or [""] for bar in bars]
-    top, centres, tops = 0, [], []
-    for lines in wrapped:
-        tops.append(top)
-        top += _LINE_PX * len(lines) + 3
-        centres.append(top + _BAR_PX / 2)
-        top += _BAR_PX + _GAP_PX
-    figure = _blank(top)
-    values = [bar.contribution for bar in bars]
-    figure.add_bar(
-        x=values,
-        y=centres,
-        width=[_BAR_PX] * len(bars),
-        orientation="h",
-        marker={"color": [colour if v > 0 else AGAINST for v in values], "line": {"width": 0}},
-        customdata=[f"{bar.shown} {towards[0] if bar.contribution > 0 else towards[1]}" for bar in bars],
-        text=[bar.words for bar in bars],
-        textposition="none",
-        hovertemplate="%{text}<br>%{customdata}<extra></extra>",
-    )
-    low, high = min(0.0, *values), max(0.0, *values)
-    span = (high - low) or 1.0
-    figure.update_xaxes(visible=False, range=[low - span * 0.005, high + span * 0.005], fixedrange=True)
-    figure.update_yaxes(visible=False, range=[top, 0], fixedrange=True)
-    for bar, lines, y, centre in zip(bars, wrapped, tops, centres, strict=True):
-        ends = {"y0": centre - _BAR_PX / 2 - 2, "y1": centre + _BAR_PX / 2 + 2}
-        figure.add_shape(type="line", x0=0, x1=0, **ends, line={"color": MUTED, "width": 1.5})
-        common = {
-            "y": y,
-            "yanchor": "top",
-            "xref": "paper",
-            "showarrow": False,
-            "borderpad": 0,
-            "height": None,
-        }
-        label = "<br>".join(_escape(line) for line in lines)
-        figure.add_annotation(text=label, x=0, xanchor="left", align="left", **common)
-        figure.add_annotation(text=f"<b>{bar.shown}</b>", x=1, xanchor="right", align="right", **common)
-    return figure
-
-
 def _escape(words: str) -> str:
     """Return text that plotly's little HTML shows as it is."""
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -128,8 +67,14 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 
 
-def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str) -> go.Figure:
-    """Return amounts over time: what was known of each by shape and colour, and the new one named."""
+def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str, dates: str) -> go.Figure:
+    """Return amounts over time: what was known of each by shape and colour, and the new one named.
+
+    Parameters
+    ----------
+    axis : names the amounts
+    dates : how the axis writes a date, as in strftime
+    """
     figure = _blank(210)
     for known, style in _STYLES.items():
         group = [mark for mark in marks if mark.known == known]
@@ -155,7 +100,7 @@ def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str) -> go.Fig
         nticks=3,
         tickangle=0,
         linecolor=LINE,
-        tickformat="%Y-%m-%d",
+        tickformat=dates,
     )
     figure.update_yaxes(
         type="log" if logarithmic else "linear",

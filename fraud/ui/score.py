@@ -14,6 +14,7 @@ from fraud.ui.flagging import FlagSection, alert_html
 from fraud.ui.form import TransactionForm, moment_of, time_value
 from fraud.ui.keeping import KeepSection
 from fraud.ui.language import Localised
+from fraud.ui.memory import Recalled, keep_typed
 from fraud.ui.panels import AnswerPanel, PastPanel
 from fraud.ui.texts import error_text, kind_name, text
 
@@ -36,7 +37,10 @@ class ScoreTab:
         self._localised = localised
         self._language = language
         self._examples = service.examples()
+        kinds = [example["kind"] for example in self._examples]
+        self._first = next((i for i, kind in enumerate(kinds) if kind != "legitimate"), 0)
         self._prediction_id = gr.State("")
+        self._shared: set[str] = set()
         self._draw()
         self._wire()
 
@@ -51,7 +55,9 @@ class ScoreTab:
                 self._past = PastPanel(self._service.profile)
             with gr.Column(elem_classes=["results"], elem_id="results", min_width=280):
                 self._draw_results()
-                self._flag = FlagSection(self._service, self._localised, self._language, self._prediction_id)
+                self._flag = FlagSection(
+                    self._service, self._localised, self._language, self._prediction_id, self.own
+                )
 
     def _draw_entry(self) -> None:
         make = self._localised.make
@@ -88,8 +94,7 @@ class ScoreTab:
         return chips
 
     def _draw_results(self) -> None:
-        loading = f'<div class="verdict stale"><p>{text("loading", "en")}</p></div>' if self._examples else ""
-        self._verdict = gr.HTML(loading, elem_id="verdict")
+        self._verdict = gr.HTML(elem_id="verdict")
         self._answers = AnswerPanel("answer")
 
     @property
@@ -108,14 +113,17 @@ class ScoreTab:
         kept = [self._language, self._keep.consent, *self._form.components]
         scored = self._button.click(self._score_and_keep, kept, self.outputs, **_QUIET)
         scored.then(None, js=_SHOW_ANSWER)
+        script = keep_typed(self._form.columns)
+        keep: dict[str, Any] = {"fn": None, "inputs": self._form.components, "js": script}
+        gr.on([component.input for component in self._form.components], **keep)
         for component in self._form.components:
             if isinstance(component, gr.Textbox | gr.Number):
                 component.submit(self._score_and_keep, kept, self.outputs, **_QUIET)
         if self._form.entity is not None:
-            self._form.entity.component.input(self._choose_entity, typed, self.outputs, **_QUIET)
+            self._form.entity.component.input(self._choose_entity, typed, self.outputs, **_QUIET).then(**keep)
         for number, chip in enumerate(self._chips[:-1]):
-            chip.click(_example_handler(self, number), self._language, self.outputs, **_QUIET)
-        self._chips[-1].click(self._from_scratch, self._language, self.outputs, **_QUIET)
+            chip.click(_example_handler(self, number), self._language, self.outputs, **_QUIET).then(**keep)
+        self._chips[-1].click(self._from_scratch, self._language, self.outputs, **_QUIET).then(**keep)
 
     @property
     def state(self) -> list[Any]:
@@ -126,8 +134,31 @@ class ScoreTab:
         """Return the updates that show a worked example: the first fraud, or the first there is."""
         if not self._examples:
             return self._from_scratch(language)
-        kinds = [example["kind"] for example in self._examples]
-        return self.show_example(next((i for i, k in enumerate(kinds) if k != "legitimate"), 0), language)
+        updates = self.show_example(self._first, language)
+        self._shared.add(updates[self._prediction_id])
+        return updates | self._flag.asked(False, language)  # the lot falls on people, not on this view
+
+    def own(self, prediction_id: str) -> Prediction:
+        """Return a prediction to be answered; of the first view, which many see, a new one of the same.
+
+        Raises
+        ------
+        NotFound
+            It is no longer known here.
+        """
+        if prediction_id not in self._shared:
+            return self._service.prediction(prediction_id)
+        return self._service.score(self._form.known(self._examples[self._first]["transaction"]))
+
+    def recall(self, recalled: Recalled, language: str) -> dict[Any, Any]:
+        """Return the updates that put back what was typed before a reload; none if nothing was."""
+        if not recalled.typed:
+            return {}
+        values = self._form.recalled(recalled.typed)
+        updates = dict(zip(self._form.components, values, strict=True)) | self._score_typed(language, *values)
+        words = text("recalled", language)
+        updates[self._alert] += f'<p class="quiet" role="status">{words}</p>'
+        return updates | self._flag.recall(recalled, updates.get(self._prediction_id, ""), language)
 
     def in_language(self, language: str, prediction_id: str, *flag_state: Any) -> dict[Any, Any]:
         """Return the updates that say the tab's present state in another language."""

@@ -9,6 +9,7 @@ from fraud.ui.texts_keep import KEEP_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
+from fraud.ui.texts_score import SCORE_TEXTS
 from fraud.ui.texts_tracing import TRACING_TEXTS
 
 LANGUAGES = ("en", "pt-BR")
@@ -40,7 +41,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "no": ("No", "Não"),
     "unknown": ("Unknown", "Não se sabe"),
     "score": ("Score this transaction", "Pontuar esta transação"),
-    "loading": ("Scoring an example…", "Pontuando um exemplo…"),
     # The answers
     "model_random_forest": ("Random Forest", "Random Forest"),
     "model_xgboost": ("XGBoost", "XGBoost"),
@@ -309,6 +309,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **KEEP_TEXTS,
     **REVIEW_TEXTS,
+    **SCORE_TEXTS,
     **TRACING_TEXTS,
     **OPERATIONS_TEXTS,
     **MONITORING_TEXTS,

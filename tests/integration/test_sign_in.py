@@ -95,9 +95,9 @@ class Visitor:
     def open_page(self) -> str:
         config = httpx.get(f"{self._url}/config").json()
         number = next(
-            d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load" and len(d["outputs"]) > 20
+            d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load" and len(d["outputs"]) > 8
         )
-        return self._run(number, [])
+        return self._run(number, ["en"])
 
     def _run(self, number: int, inputs: list[Any]) -> str:
         session = uuid.uuid4().hex

@@ -1,0 +1,78 @@
+// What the page does in the browser beside Gradio: it remembers, says when the server cannot be reached, and
+// makes Gradio's tabs and drop-downs usable from the keyboard. It asks nobody but the page's own server.
+(() => {
+  "use strict";
+  const LANGUAGE = "fraud_language", TYPED = "fraud_typed", FLAG = "fraud_flag";
+  const config = () => window.gradio_config ?? {};
+
+  // Storage may be refused (a private window, a frame of another site); the page works without it.
+  const read = (storage, key) => { try { return window[storage].getItem(key); } catch { return null; } };
+  const write = (storage, key, value) => {
+    try { value === null ? window[storage].removeItem(key) : window[storage].setItem(key, value); } catch { /* as above */ }
+  };
+  const parsed = (text) => { try { return JSON.parse(text); } catch { return null; } };
+
+  const speak = (language) => {
+    document.documentElement.lang = language;
+    write("localStorage", LANGUAGE, language);
+    const across = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
+    document.cookie = `${LANGUAGE}=${language}; path=/; max-age=31536000; ${across}`;
+    requestAnimationFrame(() => { document.title = document.querySelector("h1")?.innerText ?? document.title; });
+  };
+
+  const recall = () => ({
+    chosen: read("localStorage", LANGUAGE),
+    shown: config().page_language ?? null,
+    tab: new URLSearchParams(location.search).get("tab"),
+    typed: parsed(read("sessionStorage", TYPED)),
+    flag: parsed(read("sessionStorage", FLAG)),
+  });
+  window.fraudPage = {
+    speak,
+    recall,
+    resume: (button) => {
+      const {chosen, shown, tab, typed} = recall();
+      if (typed || tab || (chosen && chosen !== shown)) document.getElementById(button)?.click();
+    },
+    keepTyped: (columns, values) => {
+      const named = Object.fromEntries(columns.map((column, i) => [column, values[i] ?? null]));
+      write("sessionStorage", TYPED, JSON.stringify(named));
+      write("sessionStorage", FLAG, null);
+    },
+    keepFlag: (part, value) => {
+      write("sessionStorage", FLAG, JSON.stringify({...parsed(read("sessionStorage", FLAG)), [part]: value}));
+    },
+  };
+  document.documentElement.lang = config().page_language ?? "en";
+
+  // A dropdown's text is selected when it gets the focus, so that typing replaces it and finds.
+  addEventListener("focusin", ({target}) => {
+    if (target.matches?.(".field .wrap-inner input")) requestAnimationFrame(() => target.select());
+  });
+
+  // A, R and U decide the case on the screen, unless somebody types or selects.
+  addEventListener("keydown", (event) => {
+    const finding = {a: "accept", r: "reject", u: "unsure"}[event.key.toLowerCase()];
+    if (!finding || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
+    const button = document.getElementById(`review-${finding}`);
+    if (button?.offsetParent) button.click();
+  });
+
+  // Arrow keys, Home and End move along the tabs, as screen readers announce that they do.
+  addEventListener("keydown", (event) => {
+    const tab = event.target.closest?.('[role="tablist"] [role="tab"]');
+    if (!tab || event.ctrlKey || event.metaKey || event.altKey) return;
+    const tabs = [...tab.closest('[role="tablist"]').querySelectorAll('[role="tab"]:not(:disabled)')];
+    const place = tabs.indexOf(tab), last = tabs.length - 1;
+    const next = {ArrowRight: place === last ? 0 : place + 1, ArrowLeft: place === 0 ? last : place - 1, Home: 0, End: last}[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    tabs[next].focus();
+    tabs[next].click();
+  });
+  // The chosen tab is in sight, on a phone too, where the row of tabs scrolls.
+  addEventListener("click", ({target}) => {
+    target.closest?.('#tabs [role="tab"]')?.scrollIntoView({block: "nearest", inline: "center"});
+  });
+})();
