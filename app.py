@@ -37,7 +37,7 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
     take_acknowledgements(app, settings)
     app.add_middleware(PageLanguage)
     blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
-    gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
+    gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service, mcp=settings.server.mcp))
     blocks.prepare()
     return app
 

@@ -2,10 +2,12 @@
 
 import html
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
 
+from fraud.errors import SettingsError
 from fraud.service import FraudService
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
@@ -22,9 +24,22 @@ _CONCURRENT = 8
 _WAITING = 128
 
 
-def mount_arguments(service: FraudService) -> dict[str, Any]:
-    """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and no extras."""
+def mount_arguments(service: FraudService, *, mcp: bool = False) -> dict[str, Any]:
+    """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and MCP if asked for.
+
+    Raises
+    ------
+    SettingsError
+        MCP is asked for and its package is not installed.
+    """
+    if mcp and find_spec("mcp") is None:
+        raise SettingsError(
+            "FRAUD_MCP is 1 and its package is missing: pip install 'gradio[mcp]', or set it to 0.",
+            code="mcp",
+            field="FRAUD_MCP",
+        )
     return {
+        "mcp_server": mcp,
         "theme": page_theme(),
         "css_paths": [STYLESHEET],
         "head": page_head(),

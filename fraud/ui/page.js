@@ -27,9 +27,24 @@
     typed: parsed(read("sessionStorage", TYPED)),
     flag: parsed(read("sessionStorage", FLAG)),
   });
+  const point = (heading) => {
+    if (!heading) return;
+    const pointed = [...document.querySelectorAll(heading.dataset.points)];
+    pointed.forEach((one) => one.classList.add("pointed"));
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    pointed[0]?.scrollIntoView({block: innerWidth < 700 ? "start" : "center", behavior: calm ? "auto" : "smooth"});
+    heading.focus({preventScroll: true});
+  };
+
   window.fraudPage = {
     speak,
     recall,
+    // The tour: outlines what a step tells of, and brings it into sight; 0 ends it.
+    tour: (step) => {
+      document.querySelectorAll(".pointed").forEach((one) => one.classList.remove("pointed"));
+      if (step === 0) document.getElementById("tour-start")?.focus();
+      else setTimeout(() => point(document.querySelector(`#tour-${step} h3`)), 60);  // Gradio shows it first
+    },
     resume: (button) => {
       const {chosen, shown, tab, typed} = recall();
       if (typed || tab || (chosen && chosen !== shown)) document.getElementById(button)?.click();
@@ -71,6 +86,36 @@
     tabs[next].focus();
     tabs[next].click();
   });
+  addEventListener("keydown", ({key}) => {
+    if (key === "Escape") document.querySelector("#tour .tour-close:not(:disabled)")?.click();
+  });
+  addEventListener("click", ({target}) => {
+    const step = target.closest?.('#tour-steps [role="tab"]');
+    if (step) window.fraudPage.tour([...document.querySelectorAll('#tour-steps [role="tab"]')].indexOf(step) + 1);
+  });
+  // Gradio names its upload areas in English over their own, translated words: those are name enough.
+  new MutationObserver(() => {
+    document.querySelectorAll("button.upload-container[aria-label]").forEach((one) => one.removeAttribute("aria-label"));
+    document.querySelectorAll(".snippet .address").forEach((one) => {
+      if (one.textContent !== base()) one.textContent = base();
+    });
+  }).observe(document.documentElement, {childList: true, subtree: true});
+
+  // Snippets name the address that the page itself was loaded from; one click copies them.
+  const base = () => new URL(".", document.baseURI).href.replace(/\/$/, "");
+  addEventListener("click", async ({target}) => {
+    const button = target.closest?.(".snippet .copy");
+    if (!button) return;
+    const code = button.parentElement.querySelector("code"), words = button.textContent;
+    try {
+      await navigator.clipboard.writeText(code.innerText);
+      button.textContent = button.dataset.copied;
+      setTimeout(() => { button.textContent = words; }, 2000);
+    } catch {
+      getSelection().selectAllChildren(code);  // no clipboard without HTTPS: it is selected, to be copied by hand
+    }
+  });
+
   // The chosen tab is in sight, on a phone too, where the row of tabs scrolls.
   addEventListener("click", ({target}) => {
     target.closest?.('#tabs [role="tab"]')?.scrollIntoView({block: "nearest", inline: "center"});

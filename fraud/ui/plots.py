@@ -1,6 +1,6 @@
 """The page's figures: plotly bars and points with words on them, transparent so that both themes work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -134,4 +134,80 @@ def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str, dates: st
                 text=f"<b>{_escape(this_words)}</b>", x=mark.moment, y=1, yref="paper", xanchor="right",
                 yanchor="bottom", xshift=9, yshift=4, showarrow=False,
             )  # fmt: skip
+    return figure
+
+
+_BANDS = ("rgba(48, 148, 88, 0.10)", "rgba(214, 150, 20, 0.13)", "rgba(200, 60, 50, 0.11)")
+_RESPONSES: dict[str, dict[str, Any]] = {
+    "random_forest": {"dash": "solid", "symbol": "circle"},
+    "xgboost": {"dash": "dash", "symbol": "diamond"},
+}
+
+
+def response_figure(
+    positions: Sequence[Any],
+    lines: Mapping[str, tuple[str, Sequence[float], Sequence[str]]],
+    here: int,
+    *,
+    bands: Sequence[str],
+    joined: bool,
+    geometric: bool,
+    timed: bool,
+    separators: str,
+) -> go.Figure:
+    """Return both models' answers along one field, each between its own thresholds.
+
+    Parameters
+    ----------
+    positions : n places along the field: numbers, moments or names
+    lines : model -> its colour, n heights from 0 to 100 with the thresholds at thirds, and n texts
+    here : which of the n is the transaction as it is
+    bands : the names of the three decisions, from below
+    joined : whether there is something between two places
+    separators : how numbers are written: decimal mark, thousands mark
+    """
+    figure = _blank(250)
+    for i, (fill, name) in enumerate(zip(_BANDS, bands, strict=True)):
+        edges = {"y0": i * 100 / 3, "y1": (i + 1) * 100 / 3}
+        figure.add_shape(
+            type="rect", x0=0, x1=1, xref="paper", **edges, fillcolor=fill, line={"width": 0}, layer="below"
+        )
+        if i:
+            cut = {"color": MUTED, "width": 1, "dash": "dot"}
+            figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=edges["y0"], y1=edges["y0"], line=cut)
+        figure.add_annotation(
+            text=name, x=0, xref="paper", xanchor="right", xshift=-8, y=(i + 0.5) * 100 / 3, showarrow=False,
+            font={"size": 12, "color": MUTED},
+        )  # fmt: skip
+    for model, (colour, heights, words) in lines.items():
+        style = _RESPONSES[model]
+        sizes = [13 if i == here else 0 if joined else 9 for i in range(len(heights))]
+        figure.add_scatter(
+            x=list(positions),
+            y=list(heights),
+            mode="lines+markers" if joined else "markers",
+            line={"color": colour, "width": 2.5, "dash": style["dash"]},
+            marker={
+                "color": colour,
+                "size": sizes,
+                "symbol": style["symbol"],
+                "opacity": 1,
+                "line": {"width": 0},
+            },
+            text=list(words),
+            hovertemplate="%{text}<extra></extra>",
+            cliponaxis=False,
+            meta=model,
+        )
+    figure.update_layout(
+        margin={"l": 70, "r": 12, "t": 8, "b": 28}, hovermode="closest", separators=separators
+    )
+    ticks = {"size": 11.5, "color": MUTED}
+    figure.update_xaxes(
+        type="date" if timed else "category" if not joined else "log" if geometric else "linear",
+        showgrid=False, zeroline=False, fixedrange=True, tickfont=ticks, linecolor=LINE, automargin=True,
+        tickformat="%H:%M" if timed else None, nticks=8 if joined else None,
+        dtick=1 if geometric else None,
+    )  # fmt: skip
+    figure.update_yaxes(visible=False, range=[-2, 102], fixedrange=True)
     return figure

@@ -8,6 +8,7 @@ from fraud.formats import exact, pretty
 from fraud.ui.texts_keep import KEEP_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
+from fraud.ui.texts_programs import PROGRAMS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
 from fraud.ui.texts_score import SCORE_TEXTS
 from fraud.ui.texts_tracing import TRACING_TEXTS
@@ -241,6 +242,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Your answer could not be saved on this server, and nothing was kept; try again later.",
         "Sua resposta não pôde ser salva neste servidor e nada foi guardado; tente de novo mais tarde.",
     ),
+    "error_unmovable": (
+        "This field cannot be moved; choose one of the listed fields.",
+        "Este campo não pode ser mudado; escolha um dos campos da lista.",
+    ),
     "error_no_receipt": (
         "This receipt is no longer known here; the answer itself is in the dataset or its outbox.",
         "Este recibo não é mais conhecido aqui; a resposta está no conjunto de dados ou na fila de saída.",
@@ -308,6 +313,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **KEEP_TEXTS,
+    **PROGRAMS_TEXTS,
     **REVIEW_TEXTS,
     **SCORE_TEXTS,
     **TRACING_TEXTS,
