@@ -16,6 +16,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fraud.ui.texts import LANGUAGES, choose_language, text
+from fraud.ui.texts_notices import NOTICES
 
 LANGUAGE_COOKIE = "fraud_language"
 View = Callable[[str], Mapping[Any, Any]]
@@ -101,17 +102,18 @@ class Page(gr.Blocks):
 
 
 def _rendered(config: Mapping[str, Any], view: Mapping[Any, Any], language: str) -> dict[str, Any]:
-    shown = {}
-    for component, update in view.items():
-        if isinstance(component, gr.State):
-            component.value = update  # each session begins with a copy of it
-        elif not isinstance(component, gr.Timer):  # none runs yet
-            shown[component._id] = properties(component, update)
+    shown = {
+        component._id: properties(component, update)
+        for component, update in view.items()
+        if not isinstance(component, gr.State | gr.Timer)  # none holds anything or runs yet
+    }
     components = [
         {**one, "props": _changed(one["props"], shown[one["id"]])} if one["id"] in shown else one
         for one in config["components"]
     ]
-    return {**config, "components": components, "title": text("title", language), "page_language": language}
+    words = {one: {n: text(f"notice_{n}", one) for n in NOTICES} for one in LANGUAGES}
+    own = {"title": text("title", language), "page_language": language, "page_words": words}
+    return {**config, "components": components, **own}
 
 
 def _changed(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class FlagSection:
         service: FraudService,
         localised: Localised,
         language: gr.components.Component,
-        prediction_id: gr.State,
+        prediction_id: gr.components.Component,
         own: Callable[[str], Prediction] | None = None,
     ) -> None:
         self._service = service

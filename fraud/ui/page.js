@@ -58,7 +58,109 @@
       write("sessionStorage", FLAG, JSON.stringify({...parsed(read("sessionStorage", FLAG)), [part]: value}));
     },
   };
+  // What becomes of each question to the server is watched here, because Gradio says it in passing, in English,
+  // or not at all. A question is pending from its entry into the queue to its answer in the event stream.
+  const QUEUED_MS = 8_000, WAITING_MS = 700;
+  const pending = new Map();  // event id -> the timer that says that it still waits for its turn
+  let noticed = "";
+
+  const words = (name) => config().page_words?.[document.documentElement.lang]?.[name] ?? "";
+  const box = (id, role) => {
+    let one = document.getElementById(id);
+    if (!one) {
+      one = document.createElement("div");
+      one.id = id;
+      one.setAttribute("role", role);
+      document.body.append(one);
+    }
+    return one;
+  };
+  const notice = (name) => {
+    noticed = name;
+    const one = box("notice", "alert");
+    one.className = name ? `shown ${name}` : "";
+    one.replaceChildren();
+    if (!name) return;
+    const said = document.createElement("p"), close = document.createElement("button");
+    said.textContent = words(name);
+    close.type = "button";
+    close.textContent = "\u00d7";
+    close.setAttribute("aria-label", words("close"));
+    close.onclick = () => notice("");
+    one.append(said, close);
+  };
+  const showWaiting = () => {
+    const waits = pending.size > 0;
+    document.documentElement.classList.toggle("waiting", waits);
+    box("waiting", "status").textContent = waits ? words("waiting") : "";
+  };
+  const begin = (id) => {
+    pending.set(id, setTimeout(() => { if (pending.has(id)) notice("queued"); }, QUEUED_MS));
+    setTimeout(() => { if (pending.has(id)) showWaiting(); }, WAITING_MS);
+  };
+  const started = (id) => clearTimeout(pending.get(id));
+  const end = (id) => {
+    started(id);
+    pending.delete(id);
+    if (pending.size === 0) showWaiting();
+  };
+  const lose = () => {
+    [...pending.keys()].forEach(end);
+    notice("lost");
+  };
+  const heed = (line) => {
+    const message = line.startsWith("data:") ? parsed(line.slice(5)) : null;
+    if (!message) return;
+    if (message.msg === "process_starts") started(message.event_id);
+    if (message.msg === "process_completed") {
+      end(message.event_id);
+      if (message.success === false && !message.output?.error) notice("failed");
+      else if (noticed) notice("");
+    }
+    if (message.msg === "unexpected_error" || message.msg === "server_stopped") {
+      [...pending.keys()].forEach(end);
+      notice("failed");
+    }
+  };
+  const listen = async (stream) => {
+    const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    try {
+      for (;;) {
+        const {done, value} = await reader.read();
+        if (done) break;
+        const lines = (rest + value).split("\n");
+        rest = lines.pop();
+        lines.forEach(heed);
+      }
+    } catch (error) {
+      if (error.name !== "AbortError" && pending.size) lose();
+    }
+  };
+  const ask = window.fetch.bind(window);
+  window.fetch = async (resource, options) => {
+    const url = String(resource?.url ?? resource);
+    const joins = url.includes("/queue/join"), streams = url.includes("/queue/data");
+    if (!joins && !streams) return ask(resource, options);
+    let answer;
+    try {
+      answer = await ask(resource, options);
+    } catch (error) {
+      if (error.name !== "AbortError") lose();
+      throw error;
+    }
+    if (joins && answer.ok) answer.clone().json().then(({event_id}) => event_id && begin(event_id), () => {});
+    else if (!answer.ok) notice(answer.status === 503 ? "full" : "failed");
+    if (streams && answer.ok && answer.body) listen(answer.clone().body);
+    return answer;
+  };
+  addEventListener("offline", () => notice("lost"));
+  addEventListener("online", () => { if (noticed === "lost") notice("back"); });
+
   document.documentElement.lang = config().page_language ?? "en";
+  box("notice", "alert");  // there before their first word, or screen readers do not announce it
+  box("waiting", "status");
+  box("said", "status");
 
   // A dropdown's text is selected when it gets the focus, so that typing replaces it and finds.
   addEventListener("focusin", ({target}) => {
@@ -93,9 +195,23 @@
     const step = target.closest?.('#tour-steps [role="tab"]');
     if (step) window.fraudPage.tour([...document.querySelectorAll('#tour-steps [role="tab"]')].indexOf(step) + 1);
   });
+  // A new answer is announced: its verdict and both probabilities, in the words that the page shows.
+  let answered = null;
+  const announce = () => {
+    const verdict = document.querySelector("#verdict p")?.innerText;
+    if (!verdict) return;
+    const each = [...document.querySelectorAll("#results .answer")].map((one) =>
+      `${one.querySelector("h3")?.innerText ?? ""} ${one.querySelector(".probability")?.innerText ?? ""}`);
+    const all = [verdict, ...each].join(". ").replace(/\s+/g, " ");
+    if (answered !== null && all !== answered) box("said", "status").textContent = all;
+    answered = all;
+  };
+
   // Gradio names its upload areas in English over their own, translated words: those are name enough.
   new MutationObserver(() => {
     document.querySelectorAll("button.upload-container[aria-label]").forEach((one) => one.removeAttribute("aria-label"));
+    document.querySelectorAll('.empty[aria-label]:not([role])').forEach((one) => one.removeAttribute("aria-label"));
+    announce();
     document.querySelectorAll(".snippet .address").forEach((one) => {
       if (one.textContent !== base()) one.textContent = base();
     });

@@ -97,7 +97,7 @@ def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str, dates: st
         zeroline=False,
         fixedrange=True,
         tickfont=ticks,
-        nticks=3,
+        nticks=4,
         tickangle=0,
         linecolor=LINE,
         tickformat=dates,

@@ -42,7 +42,8 @@ class ScoreTab:
         self._examples = service.examples()
         kinds = [example["kind"] for example in self._examples]
         self._first = next((i for i, kind in enumerate(kinds) if kind != "legitimate"), 0)
-        self._prediction_id = gr.State("")
+        # On the page, not in the session: after a restart of the server it must not name another prediction.
+        self._prediction_id = gr.Textbox("", visible=False)
         self._shared: set[str] = set()
         self._draw()
         self._wire()

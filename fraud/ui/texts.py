@@ -7,6 +7,7 @@ from fraud.errors import FraudError
 from fraud.formats import exact, pretty
 from fraud.ui.texts_keep import KEEP_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
+from fraud.ui.texts_notices import NOTICE_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
 from fraud.ui.texts_programs import PROGRAMS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
@@ -313,6 +314,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **KEEP_TEXTS,
+    **NOTICE_TEXTS,
     **PROGRAMS_TEXTS,
     **REVIEW_TEXTS,
     **SCORE_TEXTS,

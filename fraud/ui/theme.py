@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 STYLESHEET = Path(__file__).with_name("style.css")
+NOTICES_STYLE = Path(__file__).with_name("notices.css")
 SCRIPT = Path(__file__).with_name("page.js")
 _INK, _INK_DARK = "#1f2430", "#e8eaf0"
 _MUTED, _MUTED_DARK = "#565e6c", "#a5adbb"
@@ -16,8 +17,9 @@ _INPUT_LINE, _INPUT_LINE_DARK = "#8b93a1", "#667080"
 
 def page_head() -> str:
     """Return what goes into the page's head: the scheme, and the page's own script."""
-    script = SCRIPT.read_text(encoding="utf-8")
-    return f'<meta name="color-scheme" content="light dark">\n<script>\n{script}</script>'
+    script, notices = SCRIPT.read_text(encoding="utf-8"), NOTICES_STYLE.read_text(encoding="utf-8")
+    scheme = '<meta name="color-scheme" content="light dark">'
+    return f"{scheme}\n<style>\n{notices}</style>\n<script>\n{script}</script>"
 
 
 def page_theme() -> gr.themes.Base:

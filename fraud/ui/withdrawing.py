@@ -24,7 +24,7 @@ class WithdrawSection:
         localised: Localised,
         language: Any,
         receipt_id: gr.State,
-        prediction_id: gr.State,
+        prediction_id: gr.components.Component,
     ) -> None:
         self._service = service
         self._draw(localised)

@@ -64,6 +64,7 @@ def test_no_state_of_a_flow_has_a_violation(open_page: Open, scheme: str) -> Non
     look("an error")
     page.get_by_label("Amount (EUR)").fill("12")
     page.click("#score")
+    expect(page.locator("#form-alert [role=alert]")).to_have_count(0)
     page.click("#flag-wrong")
     expect(page.locator("#flag-send")).to_be_visible()
     look("a verdict")
