@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-DATE_AXES: Mapping[str, str] = {"en": "%-d %b %Y", "pt-BR": "%d/%m/%Y"}
-"""How a figure's axis writes a date."""
+DATE_AXES: Mapping[str, str] = {"en": "%-d %b", "pt-BR": "%d/%m"}
+"""How a figure's axis writes a date; the marks on it say the year."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LIGHT_DECIMALS = ((100, 0), (10, 1), (0.1, 2))
 
