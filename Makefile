@@ -21,6 +21,12 @@ cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as proce
 train: .venv/runtime ## rebuild artifacts/ from the built-in data
 	$(BIN)/python -m fraud train
 
+figures: .venv/runtime ## draw artifacts/resultados/*.png again from the release's own predictions
+	$(BIN)/python -m fraud figures
+
+notebooks: .venv/dev ## run notebooks/*.ipynb from top to bottom and keep their outputs
+	$(BIN)/python -m notebooks.rerun
+
 monitoring-example: .venv/runtime ## rebuild artifacts/monitoring/, what the Monitoring tab shows before the first run
 	$(BIN)/python -m benchmarks.monitoring_example
 
@@ -46,4 +52,4 @@ $(AXE): tests/browser/axe/package-lock.json # what the accessibility tests run i
 	npm ci --prefix tests/browser/axe --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: demo test lint cluster train monitoring-example screenshots lock
+.PHONY: demo test lint cluster train figures notebooks monitoring-example screenshots lock

@@ -13,10 +13,12 @@ from fastapi import FastAPI
 
 from fraud.api import build_api
 from fraud.api.receiving import take_acknowledgements
+from fraud.api.tables import add_tables
 from fraud.errors import FraudError
 from fraud.metrics import Metrics
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
+from fraud.tables.desk import TableDesk
 from fraud.ui.blocks import build_blocks, mount_arguments
 from fraud.ui.first_render import PageLanguage
 from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
@@ -31,12 +33,15 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         beats.append(start_heartbeat(service, settings))
         yield
         beats[-1].stop()
+        tables.close()
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
     take_acknowledgements(app, settings)
     app.add_middleware(PageLanguage)
-    blocks = build_blocks(service, settings.review.password, settings.review.reviewers)
+    tables = TableDesk(service.scorer, metrics)
+    add_tables(app, tables)
+    blocks = build_blocks(service, settings.review.password, settings.review.reviewers, tables)
     gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service, mcp=settings.server.mcp))
     blocks.prepare()
     return app

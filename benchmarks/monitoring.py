@@ -12,11 +12,16 @@ tables of each as they are filled:
 - `drift`: time, memory, false alarms and power by column (`benchmarks.monitoring_drift`)
 - `performance`: coverage of intervals, sharpness of the audit, the gap alarm, segments
   (`benchmarks.monitoring_performance`)
+- `answers`: what wrong answers do to F1 and to the gap alarm (`benchmarks.monitoring_answers`)
+- `concept`: false alarms and days until a new typology is told, with people as they are
+  (`benchmarks.monitoring_concept`)
 - `power`: days from an injected change in simulated production until it is told
   (`benchmarks.monitoring_power`)
 
-Tables that were printed are in benchmarks/results/monitoring_{drift,performance,power}.md. `performance` and
-`power` need a trained bundle: the shipped one, or one by `python -m fraud train --out DIR` for `power`.
+Tables that were printed are in benchmarks/results/monitoring_{drift,performance,answers,power}.md, those of
+`concept` with the power.
+`performance`, `answers` and `power` need a trained bundle: the shipped one, or for `power` one by
+`python -m fraud train --out DIR`.
 """
 
 import argparse
@@ -24,7 +29,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ("drift", "performance", "power")
+PARTS = ("drift", "performance", "answers", "concept", "power")
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -34,6 +39,8 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     return {
         "drift": [f"--rows={options.rows}", windows, *peers],
         "performance": [windows],
+        "answers": [windows],
+        "concept": [f"--seeds={options.seeds}"],
         "power": [f"--seeds={options.seeds}", f"--bundle={options.bundle}", *peers],
     }
 
@@ -41,13 +48,13 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
 def main() -> int:
     """Run the parts one after the other; return how many failed."""
     parser = argparse.ArgumentParser(description="Print the tables of monitoring's benchmarks.")
-    parser.add_argument("--only", default=",".join(PARTS), help="of drift, performance, power")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--evidently", default="", metavar="PYTHON", help="an interpreter with evidently")
     parser.add_argument("--nannyml", default="", metavar="PYTHON", help="an interpreter with NannyML")
     parser.add_argument("--bundle", type=Path, default=Path("artifacts"), help="the champion of `power`")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of `drift`")
-    parser.add_argument("--windows", type=int, default=500, help="of `drift` and `performance`")
-    parser.add_argument("--seeds", type=int, default=2, help="of `power`")
+    parser.add_argument("--windows", type=int, default=500, help="of `drift`, `performance` and `answers`")
+    parser.add_argument("--seeds", type=int, default=2, help="of `concept` and `power`")
     options = parser.parse_args()
     chosen = options.only.split(",")
     unknown = set(chosen) - set(PARTS)

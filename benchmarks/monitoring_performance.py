@@ -30,6 +30,7 @@ from fraud.monitoring.audited import AuditedWindow, audited_window
 from fraud.monitoring.estimated import Meaning, estimated_performance, fit_meaning
 from fraud.monitoring.gap import gap_test
 from fraud.monitoring.observations import ModelAnswers, Observations
+from fraud.monitoring.opinions import Standing
 from fraud.monitoring.performance import naive_figures, realised_figures
 from fraud.monitoring.segments import SegmentPolicy, amount_edges, assess_segments
 from fraud.monitoring.verdicts import EvidencePolicy, Health
@@ -337,6 +338,7 @@ def observations(window: Pool, pi: np.ndarray, rng: np.random.Generator) -> Obse
         version=Coded(np.zeros(N, np.int32), ("1.0.0",)),
         answers={m: ModelAnswers(window.probability[m], window.alerted(m)) for m in MODELS},
         labels=np.where(asked, window.labels, np.nan),
+        standing=np.where(asked, Standing.CONFIRMED, Standing.UNKNOWN).astype(np.int8),
         volunteered=np.zeros(N, bool),
         audit_asked=asked,
         audit_probability=pi,

@@ -34,7 +34,11 @@ from fraud.records import (
     Thresholds,
     Verdict,
 )
+from fraud.retraining.evidence import slice_findings
 from fraud.retraining.feedback_rows import feedback_rows
+from fraud.retraining.gate import Alerts, GatePolicy, compare, judge_comparison
+from fraud.retraining.gate_texts import sentence
+from fraud.retraining.slice_gate import SliceFinding
 from fraud.retraining.slices import base_frauds
 
 CATEGORY, CHANNEL = "digital_goods", "online"
@@ -55,6 +59,10 @@ class Result:
     recall: float
     f1: float
     n_slice: int
+    overall: tuple[str, ...] = ()
+    """What the gate's overall margins object to."""
+    harmed: tuple[SliceFinding, ...] = ()
+    """The slices in which the gate finds harm."""
 
 
 def small_profile(n_transactions: int, days: int, test_days: int, trees: int, rounds: int) -> Profile:
@@ -127,13 +135,36 @@ def _flag(name: str, record: dict, reporter: str, profile: Profile) -> list[Even
 
 
 def believe(
-    name: str, events: Sequence[Event], policy: TrustPolicy, base: Transactions, plan: Split, profile: Profile
-) -> Result:
+    name: str,
+    events: Sequence[Event],
+    policy: TrustPolicy,
+    base: Transactions,
+    plan: Split,
+    profile: Profile,
+    seed: int = 7,
+) -> tuple[Training, Result]:
     resolution = cap(decide(events, policy, as_of=NOW), policy, base_frauds(base, plan, profile))
     rows = feedback_rows(resolution.labels, base, plan, profile, NOW)
-    training = train(rows.base, profile, additions=rows.additions, plan=plan)
+    training = train(rows.base, profile, seed=seed, additions=rows.additions, plan=plan)
     weight = 0.0 if rows.additions is None else float(rows.additions.weights.sum())
-    return measured(name, training, rows.n_used, weight)
+    return training, measured(name, training, rows.n_used, weight)
+
+
+def gated(result: Result, champion: Training, challenger: Training, policy: GatePolicy) -> Result:
+    """Return the result with what the gate says of overall figures and slices."""
+    test = champion.transactions.take(champion.split.test)
+    old, new = (
+        {name: Alerts(m.test_probability, m.thresholds.review) for name, m in t.models.items()}
+        for t in (champion, challenger)
+    )
+    checks = [
+        check
+        for name in MODELS
+        for check in judge_comparison(name, compare(test.labels, old[name], new[name], policy), policy)
+    ]
+    findings = slice_findings(test, champion.profile, old, new, policy)
+    refusals = tuple(sentence(check) for check in checks if not check.passed)
+    return replace(result, overall=refusals, harmed=findings.harmed)
 
 
 def measured(name: str, training: Training, n_labels: int, weight: float) -> Result:
@@ -153,13 +184,15 @@ def measured(name: str, training: Training, n_labels: int, weight: float) -> Res
     )
 
 
-def drill(profile: Profile, n_flags: int) -> list[Result]:
+def drill(profile: Profile, n_flags: int, policy: GatePolicy) -> list[Result]:
+    """Return the clean champion, an honest challenger of another seed, and the two that were attacked."""
     base, _ = load_transactions(profile, None)
     plan = split(base, profile, 7)
-    results = [believe("clean", [], DEFAULT, base, plan, profile)]
+    champion, clean = believe("clean", [], DEFAULT, base, plan, profile)
     own = hostile_events(base, plan, profile, n_flags)
-    results += [believe(name, own, policy, base, plan, profile) for name, policy in POLICIES.items()]
-    return results
+    honest = believe("clean, another seed", [], DEFAULT, base, plan, profile, seed=8)
+    attacked = [believe(name, own, trust, base, plan, profile) for name, trust in POLICIES.items()]
+    return [clean, *(gated(result, champion, t, policy) for t, result in [honest, *attacked])]
 
 
 def main() -> None:
@@ -169,11 +202,15 @@ def main() -> None:
     plan = split(base, profile, 7)
     n_train = len(plan.train)
     print(f"{n_train:,} training rows, {int((base.labels[plan.train] == 1).sum())} frauds", flush=True)
-    results = drill(profile, 3_000)
+    results = drill(profile, 3_000, GatePolicy())
+    print("\nThe gate, with the clean models as champion:\n")
+    for r in results[1:4]:
+        slices = [f"{h.model} {h.metric} {h.slice} {h.champion:.3f} -> {h.challenger:.3f}" for h in r.harmed]
+        print(f"- {r.name}: {'; '.join([*r.overall, *slices]) or 'passes'}", flush=True)
     agreeing = hostile_events(base, plan, profile, 3_000, agree=True)
-    results.append(believe("trust, the sources agree", agreeing, DEFAULT, base, plan, profile))
+    results.append(believe("trust, the sources agree", agreeing, DEFAULT, base, plan, profile)[1])
     no_caps = replace(DEFAULT, max_per_reporter=np.inf, max_per_slice=np.inf, max_in_all=np.inf)
-    results.append(believe("no caps, they agree", agreeing, no_caps, base, plan, profile))
+    results.append(believe("no caps, they agree", agreeing, no_caps, base, plan, profile)[1])
     print("| way | labels used | total weight | slice recall | recall | F1 |")
     print("|---|---|---|---|---|---|")
     for r in results:

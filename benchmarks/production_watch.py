@@ -15,8 +15,10 @@ from fraud.monitoring.alerts import Alert, AlertState, advance
 from fraud.monitoring.checks import findings_of
 from fraud.monitoring.examining import Expectation, MonitoringPolicy, examine
 from fraud.monitoring.observations import ModelAnswers, Observations
+from fraud.monitoring.observing import NOTHING, Known, known_labels
+from fraud.monitoring.opinions import Standing
 from fraud.production.run import ScoredDay
-from fraud.records import MODELS, Label
+from fraud.records import MODELS
 
 WINDOW, BASELINE = 7, 14
 TRUST = TrustPolicy(quarantine_days=0)
@@ -47,19 +49,22 @@ class Log:
         """Return the midnight after so many days."""
         return self.days[0].day.start_ms + day * DAY_MS
 
-    def labels(self, as_of_ms: int) -> dict[str, float]:
-        """Return content digest -> 1 or 0, as known at a moment."""
+    def labels(self, as_of_ms: int) -> dict[str, Known]:
+        """Return content digest -> what is known of it at a moment."""
         resolution = decide(self.events, TRUST, as_of=datetime.fromtimestamp(as_of_ms / 1000, UTC))
-        return {label.content_digest: float(label.label is Label.FRAUD) for label in resolution.labels}
+        return known_labels(resolution, TRUST)
 
     def between(
-        self, first: int, last: int, labels: Mapping[str, float], *, corrected: bool = False
+        self, first: int, last: int, labels: Mapping[str, Known], *, corrected: bool = False
     ) -> Observations:
         """Return the predictions of the days [first, last); `corrected`: with no error in what was said."""
         days = self.days[first:last]
-        known = np.array([labels.get(d, np.nan) for digests in self.digests[first:last] for d in digests])
+        found = [labels.get(d, NOTHING) for digests in self.digests[first:last] for d in digests]
+        known = np.array([item.label for item in found])
+        standing = np.array([item.standing for item in found], np.int8)
         if corrected:
             known = np.where(np.isnan(known), np.nan, np.concatenate([day.day.fraud for day in days]))
+            standing = np.where(np.isnan(known), Standing.UNKNOWN, Standing.CONFIRMED).astype(np.int8)
         asked = np.concatenate([day.asked for day in days])
         seen = concatenate([day.day.seen for day in days])
         return Observations(
@@ -73,6 +78,7 @@ class Log:
                 for m in MODELS
             },
             labels=known,
+            standing=standing,
             volunteered=np.isfinite(known) & ~asked,
             audit_asked=asked,
             audit_probability=np.concatenate([day.audit_probability for day in days]),
@@ -98,7 +104,7 @@ class Watch:
     firing: dict[int, set[str]] = field(default_factory=dict)
     unjudged: dict[int, set[str]] = field(default_factory=dict)
 
-    def look(self, log: Log, day: int, labels: Mapping[str, float], expected: Expectation) -> None:
+    def look(self, log: Log, day: int, labels: Mapping[str, Known], expected: Expectation) -> None:
         """Look at the window that ends with the midnight after `day` days."""
         policy = MonitoringPolicy(window_days=WINDOW, baseline_days=BASELINE)
         delay = round(expected.profile.features.label_delay_days)

@@ -86,7 +86,7 @@ def first_visit(browser: Browser, url: str) -> tuple[float, float, Page]:
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.add_init_script("""
         new MutationObserver((_, observer) => {
-          if (document.querySelectorAll('.answer .bars').length === 2 && document.getElementById('score')) {
+          if (document.querySelectorAll('.answer .signed').length === 2 && document.getElementById('score')) {
             window.usable = performance.now();
             observer.disconnect();
           }

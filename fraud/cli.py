@@ -6,24 +6,24 @@ Exit codes: 0 done or nothing to do, 1 refused by the gate, 2 an error (one sent
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from fraud.cli_cluster import add_cluster_commands
 from fraud.cli_feedback import add_feedback_commands
+from fraud.cli_figures import add_figures
 from fraud.cli_monitor import add_monitor_command
 from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
-from fraud.cli_release import add_release_commands, moved_lines
-from fraud.cli_trust import add_quarantine, trust_policy
+from fraud.cli_release import add_release_commands
+from fraud.cli_retrain import add_retraining_commands
 from fraud.cli_tune import add_tune
 from fraud.cli_webhooks import add_webhook_commands
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
 
-REFUSED, ERROR = 1, 2
+ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,10 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_data_commands(commands)
     add_tune(commands)
+    add_figures(commands)
     add_feedback_commands(commands)
     add_production_commands(commands)
     add_monitor_command(commands)
-    _add_release_commands(commands)
+    add_retraining_commands(commands)
+    add_release_commands(commands)
     add_webhook_commands(commands)
     add_node_commands(commands)
     add_cluster_commands(commands)
@@ -86,20 +88,6 @@ def _add_data_commands(commands: Any) -> None:
     infer.add_argument("--entity", action="append", default=[], metavar="COL", help="card, merchant ...")
     infer.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .toml file to write")
     infer.set_defaults(run=_infer)
-
-
-def _add_release_commands(commands: Any) -> None:
-    retrain = commands.add_parser("retrain", help="train a challenger on base data and feedback")
-    retrain.add_argument("--revision", help="dataset revision: sha or tag (default: the newest)")
-    retrain.add_argument("--data", type=Path, help="the base table (default: the profile's simulator)")
-    retrain.add_argument(
-        "--margin", type=float, default=0.02, help="largest loss of AP or F1 the gate accepts (default: 0.02)"
-    )
-    add_quarantine(retrain)
-    retrain.add_argument("--force", action="store_true", help="train even where nothing is new")
-    retrain.add_argument("--promote", action="store_true", help="promote the challenger if it passes")
-    retrain.set_defaults(run=_retrain)
-    add_release_commands(commands)
 
 
 def _progress() -> Any:
@@ -168,48 +156,3 @@ def _infer(options: argparse.Namespace, settings: Settings) -> None:
     header = "".join(f"# {note}\n" for note in [f"Inferred from {options.file.name}.", *notes])
     options.out.write_text(header + "\n" + tomli_w.dumps(document), encoding="utf-8")
     print(*notes, f"wrote {options.out}", sep="\n")
-
-
-def _retrain(options: argparse.Namespace, settings: Settings) -> int:
-    from fraud.data.sources import load_transactions
-    from fraud.durable import exclusive
-    from fraud.errors import RepositoryError
-    from fraud.retraining.gate import GatePolicy
-    from fraud.retraining.job import retrain
-    from fraud.wiring import dataset_repository, model_registry, release_desk
-
-    registry = model_registry(settings)
-    lock = settings.models.registry.with_name(settings.models.registry.name + ".retrain.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with exclusive(lock, timeout_s=1.0):
-            outcome = retrain(
-                registry=registry,
-                artifacts=settings.models.artifacts,
-                dataset=dataset_repository(settings),
-                revision=options.revision,
-                base=lambda profile: load_transactions(profile, options.data),
-                now=datetime.now(UTC),
-                force=options.force,
-                trust=trust_policy(options, settings),
-                policy=GatePolicy(margin_ap=options.margin, margin_f1=options.margin),
-                forest_engine=settings.models.forest_engine,
-                progress=_progress(),
-            )
-    except TimeoutError as error:
-        raise RepositoryError("Another retraining is running; wait for it to end.", code="locked") from error
-    for reason, count in outcome.unused.items():
-        print(f"not used: {count} ({reason})")
-    for reason in outcome.verdict.reasons:
-        print(reason)
-    if not outcome.verdict.passed:
-        print("refused: the champion stays")
-        return REFUSED
-    if outcome.version is None:
-        print("nothing to do")
-        return 0
-    print(f"recorded {outcome.version} from dataset revision {outcome.dataset_revision}")
-    desk = release_desk(settings)
-    moved = desk.propose(outcome.version, who=f"retrain@{settings.feedback.node}", promote=options.promote)
-    print(*moved_lines(moved, outcome.version), sep="\n")
-    return 0

@@ -42,6 +42,6 @@ def _trainer(options: argparse.Namespace, settings: Settings) -> None:
 
     while True:
         # Each command says in one sentence what came of it, and the next round is the answer to any error.
-        main(["retrain", "--promote"])
+        main(["retrain"] if settings.releases.automatic is False else ["retrain", "--promote"])
         main(["webhooks", "send-pending"])
         time.sleep(options.every)

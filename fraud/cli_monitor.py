@@ -53,8 +53,12 @@ def window_days(text: str) -> float:
     return days
 
 
-def end_of_window(text: str | None, now: datetime) -> datetime:
+def end_of_window(text: str | None, now: datetime, *, simulated: bool = False) -> datetime:
     """Return when the window ends: a time that was given, or the last full hour.
+
+    Parameters
+    ----------
+    simulated : the days are played, and may lie ahead of the clock
 
     Raises
     ------
@@ -70,6 +74,11 @@ def end_of_window(text: str | None, now: datetime) -> datetime:
             f"--until must be a time such as 2026-08-30T18:00Z, and {text[:40]!r} is none.", field="--until"
         ) from None
     until = until.replace(tzinfo=UTC) if until.tzinfo is None else until.astimezone(UTC)
+    if until > now and not simulated:
+        raise SettingsError(
+            f"--until {text[:40]} has not come yet; name a time that has passed, or leave --until out.",
+            field="--until",
+        )
     return until.replace(microsecond=until.microsecond // 1000 * 1000)
 
 
@@ -78,17 +87,21 @@ def _monitor(options: argparse.Namespace, settings: Settings) -> int:
     from fraud.models.bundle import load_bundle
     from fraud.monitoring.alerts import AlertPolicy
     from fraud.monitoring.examining import MonitoringPolicy, expectation_of
+    from fraud.monitoring.opinions import AnswerPolicy
     from fraud.monitoring.run import monitor
+    from fraud.monitoring.segments import SegmentPolicy
+    from fraud.monitoring.verdicts import EvidencePolicy
     from fraud.repositories.local import LocalRepository
     from fraud.wiring import dataset_repository, model_registry
 
     days = window_days(options.window)
-    until = end_of_window(options.until, datetime.now(UTC))
+    until = end_of_window(options.until, datetime.now(UTC), simulated=options.simulated is not None)
     champion = model_registry(settings).champion()
     bundle = load_bundle(settings.models.artifacts if champion is None else champion[1])
     own, played = settings.monitoring, options.simulated
     directory = own.directory if played is None else played / "monitoring"
     out = options.out or directory / "report"
+    evidence = EvidencePolicy(answers=AnswerPolicy(error=own.answer_error))
     outcome = monitor(
         expected=expectation_of(bundle),
         dataset=dataset_repository(settings) if played is None else LocalRepository(played / "dataset.git"),
@@ -98,11 +111,14 @@ def _monitor(options: argparse.Namespace, settings: Settings) -> int:
         out=out,
         policy=MonitoringPolicy(
             window_days=days,
+            evidence=evidence,
+            segments=SegmentPolicy(evidence=evidence),
             alerts=AlertPolicy(for_days=own.alert_for_days, keep_firing_days=own.alert_keep_days),
         ),
         # A label that is only looked at need not ripen as one that is trained on does.
         trust=TrustPolicy(quarantine_days=0),
         language=options.language,
+        simulated=played is not None,
         notify=lambda transitions: _tell(transitions, settings) if played is None else None,
     )
     _print(outcome, bundle.profile, out, options.language)
@@ -138,7 +154,7 @@ def _moment(milliseconds: int) -> str:
 def _print(outcome: "RunOutcome", profile: Any, out: Path, language: str) -> None:
     from fraud.models.report import MODEL_TITLES
     from fraud.monitoring.alerts import AlertState, alerts_from_json
-    from fraud.monitoring.words import alert_line, headline, reason, say
+    from fraud.monitoring.words import alert_line, headline, opinions_lines, reason, say, segments_line
 
     alerts = alerts_from_json(outcome.report["alerts"]).values()
     n_firing = sum(alert.state is AlertState.FIRING for alert in alerts)
@@ -147,11 +163,13 @@ def _print(outcome: "RunOutcome", profile: Any, out: Path, language: str) -> Non
         print(f"  {alert_line(alert, profile, language)}")
     n_segments = sum(alert.key.startswith("segment:") for alert in alerts)
     if n_segments:
-        print(f"  {say('segments_firing', language, n=n_segments)}")
+        print(f"  {segments_line(n_segments, language)}")
     for name, model in outcome.report["models"].items():
         if f"f1:{name}" not in {alert.key for alert in alerts}:
             for found in model["f1"]["reasons"]:
                 print(f"  {MODEL_TITLES[name]}: {reason(found['code'], found['params'], language)}")
+        for line in opinions_lines(model.get("opinions"), language):
+            print(f"  {MODEL_TITLES[name]}: {line}")
     for found in outcome.report["drift"]["reasons"]:
         print(f"  {reason(found['code'], found['params'], language)}")
     print(f"{'the report of the same run is' if outcome.repeated else 'wrote the report to'} {out}")

@@ -39,7 +39,10 @@ def add_release_commands(commands: Any) -> None:
 def moved_lines(moved: "Moved | None", version: str) -> list[str]:
     """Return what to print of a promotion or rollback; `moved` is None where a challenger waits."""
     if moved is None:
-        return [f"{version} waits: promote or reject it (FRAUD_APPROVAL=automatic would have promoted it)"]
+        return [
+            f"{version} is waiting for approval: `python -m fraud promote {version}` or `reject {version}`, "
+            "or a maintainer's click (--promote or FRAUD_APPROVAL=automatic would have promoted it)"
+        ]
     lines = [f"promoted {version}" if moved.changed else f"{version} is the champion already"]
     return lines + _told(moved)
 

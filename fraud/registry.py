@@ -7,6 +7,7 @@ a line to decisions.jsonl: who decided what, and when. What is not signed by a t
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,9 +24,12 @@ from fraud.repositories.port import Add, Delete, Operation, VersionedRepository
 ALIASES_FILE = "aliases.json"
 DECISIONS_FILE = "decisions.jsonl"
 ROLES = ("champion", "previous", "challenger")
+DECIDED_MEANWHILE = "decided_meanwhile"
+"""The code of the error that a decision on what has changed since gets."""
 _OWN = frozenset({ALIASES_FILE, DECISIONS_FILE})
 _ATTEMPTS = 8
 _DECISIONS_KEPT = 2_000
+_VERSION_TAG = re.compile(r"v[0-9]{1,9}(\.[0-9]{1,9}){2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,11 @@ class ModelRegistry:
         """Return one file of a recorded version, without the rest of it."""
         return self._repository.read(path, revision)
 
+    def revisions(self) -> dict[str, str]:
+        """Return every recorded version and its commit; tags that name no version are left out."""
+        tags = self._repository.tags().items()
+        return {tag[1:]: revision for tag, revision in tags if _VERSION_TAG.fullmatch(tag)}
+
     def versions(self) -> tuple[RegisteredVersion, ...]:
         """Return all versions, newest first."""
         aliases = self.aliases()
@@ -284,8 +293,12 @@ class ModelRegistry:
     def _manifest_digest(self, revision: str) -> str:
         return hashlib.sha256(self._repository.read(bundle.MANIFEST, revision)).hexdigest()
 
-    def promote(self, version: str, *, who: str = "") -> Aliases:
+    def promote(self, version: str, *, who: str = "", expected: int | None = None) -> Aliases:
         """Make a recorded version the champion; the old champion becomes `previous`.
+
+        Parameters
+        ----------
+        expected : the aliases' `sequence` that the decision was made at; None for any
 
         Raises
         ------
@@ -293,6 +306,8 @@ class ModelRegistry:
             It was never recorded.
         BundleRefused
             It is not signed by a key that is trusted here.
+        RepositoryError
+            Somebody else decided since `expected`; nothing was changed.
         """
         self.require_trusted(self._revision(version))
 
@@ -302,17 +317,23 @@ class ModelRegistry:
             challenger = None if old.challenger == version else old.challenger
             return replace(old, champion=version, previous=old.champion, challenger=challenger)
 
-        return self._change(change, f"Promote {version}", "promote", version, who)
+        return self._change(change, f"Promote {version}", "promote", version, who, expected)
 
-    def rollback(self, *, who: str = "") -> Aliases:
-        """Make `previous` the champion again; NotFound if there is none."""
+    def rollback(self, *, who: str = "", to: str | None = None, expected: int | None = None) -> Aliases:
+        """Make `previous` the champion again; NotFound if there is none; `expected` as in `promote`.
+
+        With `to`, the version that whoever asks takes for `previous`, nothing changes where it is the
+        champion already: of two that roll back at once the second would bring back what both are fleeing.
+        """
 
         def change(old: Aliases) -> Aliases:
+            if to is not None and old.champion == to:
+                return old
             if old.previous is None:
                 raise NotFound("There is no previous version to roll back to.", code="no_previous")
             return replace(old, champion=old.previous, previous=old.champion)
 
-        return self._change(change, "Roll back to the previous champion", "rollback", None, who)
+        return self._change(change, "Roll back to the previous champion", "rollback", None, who, expected)
 
     def set_challenger(self, version: str, *, who: str = "") -> Aliases:
         """Name the version that contests the champion."""
@@ -321,7 +342,7 @@ class ModelRegistry:
             lambda old: replace(old, challenger=version), f"Challenger {version}", "challenge", version, who
         )
 
-    def reject(self, version: str, *, who: str = "") -> Aliases:
+    def reject(self, version: str, *, who: str = "", expected: int | None = None) -> Aliases:
         """Let a challenger contest no more; it stays recorded. NotFound if it is not the challenger."""
 
         def change(old: Aliases) -> Aliases:
@@ -332,7 +353,7 @@ class ModelRegistry:
                 )
             return replace(old, challenger=None)
 
-        return self._change(change, f"Reject {version}", "reject", version, who)
+        return self._change(change, f"Reject {version}", "reject", version, who, expected)
 
     def decisions(self, limit: int = 100) -> tuple[Decision, ...]:
         """Return who decided what, newest first. Lines that cannot be read are left out."""
@@ -358,7 +379,13 @@ class ModelRegistry:
             ) from error
 
     def _change(
-        self, change: Callable[[Aliases], Aliases], message: str, action: str, version: str | None, who: str
+        self,
+        change: Callable[[Aliases], Aliases],
+        message: str,
+        action: str,
+        version: str | None,
+        who: str,
+        expected: int | None = None,
     ) -> Aliases:
         """Commit changed aliases and the line of who changed them; no change makes no commit."""
         at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
@@ -366,6 +393,11 @@ class ModelRegistry:
 
         def operations(parent: str | None) -> Iterable[Operation]:
             old = Aliases() if parent is None else self._aliases_at(parent)
+            if expected is not None and old.sequence != expected:
+                raise RepositoryError(
+                    "Somebody else decided meanwhile; look at what serves now and decide again.",
+                    code=DECIDED_MEANWHILE,
+                )
             new = change(old)
             if new != old:
                 new = replace(new, sequence=old.sequence + 1)

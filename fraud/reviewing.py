@@ -11,12 +11,15 @@ from fraud.feedback.events import FlagEvent, PredictionEvent, ReviewEvent, Row, 
 from fraud.feedback.parsing import parse_line, parse_row
 from fraud.feedback.shards import digest_in, kind_of, numbered_lines, shards, split_lines
 from fraud.feedback.store import FeedbackStore
-from fraud.records import MODELS, Finding, Flag, Prediction, Review
+from fraud.feedback.trust import LONE_WEIGHT
+from fraud.records import MODELS, Decision, Finding, Flag, Label, Prediction, Review
 
 POOL = 500
 """The most cases that are held, however many wait; the next ones come up once these are decided."""
 _MAX_VOTES = 50
 _UNSURE = 0.5  # what somebody could not tell is not asked first again
+SECOND_OPINION = 5.0
+"""Added to the value of a claim that counts only with a second opinion: more than any other case has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,9 @@ class ReviewCase:
     """One flag to be decided, with everything that a maintainer needs beside it.
 
     `votes` are the flags on the same content, this one included, oldest first (at most 50); `findings` are
-    the reviews so far, all of them unsure. A higher `value` is more useful to decide.
+    the reviews so far, all of them unsure. A higher `value` is more useful to decide. `stands_for`: for how
+    many predictions this answer to the lot speaks, where it is the claim of a missed fraud that monitoring
+    counts only with a second opinion; else None.
     """
 
     prediction: Prediction
@@ -32,6 +37,7 @@ class ReviewCase:
     votes: tuple[Flag, ...]
     findings: tuple[Review, ...]
     value: float
+    stands_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +124,44 @@ class ReviewQueue:
                 said, shown = _row(line), _row(above)
                 flag_id = str(said.get("event_id"))
                 if flag_id not in decided and said.get("prediction_id") == shown.get("event_id"):
-                    value = self._value(shown) * (_UNSURE if flag_id in findings else 1.0)
+                    value = self._value(shown, said) * (_UNSURE if flag_id in findings else 1.0)
                     yield _Candidate(value, flag_id, above, line)
             above = line
 
-    def _value(self, row: Row) -> float:
-        """Return twice the disagreement, plus the amount at stake, plus the uncertainty, each in [0, 1]."""
+    def _value(self, shown: Row, said: Row) -> float:
+        """Return the value of a claim by the rows of its prediction and of its flag; 0 of rows of no use."""
         try:
-            event = parse_row(row)
+            seen, flagged = parse_row(shown), parse_row(said)
         except FlagError:
             return 0.0
-        return case_value(event.prediction, self._amount) if isinstance(event, PredictionEvent) else 0.0
+        if not isinstance(seen, PredictionEvent) or not isinstance(flagged, FlagEvent):
+            return 0.0
+        stands_for = claim_stands_for(
+            seen.prediction, flagged.flag.label, asked=seen.audit_asked, chance=seen.audit_probability
+        )
+        return claim_value(seen.prediction, self._amount, stands_for)
+
+
+def claim_stands_for(
+    prediction: Prediction, label: Label, *, asked: bool | None, chance: float | None
+) -> float | None:
+    """Return for how many predictions a claim speaks; None where it needs no second opinion.
+
+    Only answers to the lot speak for others, and only where a model did not alert does "fraud" weigh so much.
+    """
+    missed = any(score.decision is Decision.APPROVE for score in prediction.scores.values())
+    if label is not Label.FRAUD or not asked or not chance or not missed:
+        return None
+    return 1 / chance if 1 / chance > LONE_WEIGHT else None
+
+
+def claim_value(
+    prediction: Prediction,
+    amount: Callable[[Mapping[str, object]], tuple[float, float]],
+    stands_for: float | None,
+) -> float:
+    """Return `case_value`, and more than that of any other case where a second opinion is needed."""
+    return case_value(prediction, amount) + (0.0 if stands_for is None else SECOND_OPINION)
 
 
 def case_value(
@@ -208,7 +241,10 @@ def _case(candidate: _Candidate, pools: Sequence[_Pool]) -> ReviewCase | None:
     votes = {vote.flag_id: vote for pool in pools for vote in (pool.votes or {}).get(digest, ())}
     findings = [review for pool in pools for review in (pool.findings or {}).get(candidate.flag_id, ())]
     ordered = tuple(sorted(votes.values(), key=lambda vote: (vote.flagged_at, vote.flag_id)))
-    return ReviewCase(shown.prediction, said.flag, ordered, tuple(findings), candidate.value)
+    stands_for = claim_stands_for(
+        shown.prediction, said.flag.label, asked=shown.audit_asked, chance=shown.audit_probability
+    )
+    return ReviewCase(shown.prediction, said.flag, ordered, tuple(findings), candidate.value, stands_for)
 
 
 def _row(line: bytes) -> Row:

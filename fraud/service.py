@@ -22,7 +22,9 @@ from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
+from fraud.models.analysis.held_out import HeldOut, held_out_of
 from fraud.models.examples import to_record
+from fraud.models.gate_summary import GateSummary
 from fraud.monitoring.history import MonitoringRecord
 from fraud.recent import RecentPredictions
 from fraud.records import (
@@ -36,6 +38,7 @@ from fraud.records import (
     Withdrawal,
 )
 from fraud.registry import Aliases
+from fraud.release_history import ReleaseHistory
 from fraud.releasing import Moved, ReleaseDesk
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
@@ -47,6 +50,7 @@ from fraud.serving.shadow_report import ShadowReport
 from fraud.serving.what_if import Response, respond
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 from fraud.tracing import FlagTracer, Whereabouts
+from fraud.webhooks.board import Acknowledgement
 
 _log = logging.getLogger(__name__)
 CONSENT_VERSION = "2026-11-1"
@@ -68,6 +72,8 @@ class FraudService:
     monitoring : returns the newest monitoring run and those before it; None before the first
     releases : what promotes and rolls back; None where this process must not
     shadow : compares a waiting challenger with what is answered; None compares nothing
+    board : returns what each prediction node said last
+    refusal : returns the gate's report of the last retraining, where it was refused
     trace_seconds : how old what is told of a flag's whereabouts may be
     predictor : what scores single transactions, if not this process: prediction nodes
     observer : told what happens and how long it took
@@ -87,6 +93,8 @@ class FraudService:
         monitoring: Callable[[], MonitoringRecord | None] = lambda: None,
         releases: ReleaseDesk | None = None,
         shadow: Shadow | None = None,
+        board: Callable[[], Sequence[Acknowledgement]] = tuple,
+        refusal: Callable[[], GateSummary | None] = lambda: None,
         trace_seconds: float = 2.0,
         predictor: Predictor | None = None,
         observer: Observer = UNOBSERVED,
@@ -106,6 +114,7 @@ class FraudService:
         self._observer = observer
         self._clock = clock
         self._recent = RecentPredictions()
+        self.history = ReleaseHistory(champion, node=node, board=board, refusal=refusal)
         self.prediction_log = PredictionLog(feedback, node)
         self._commit_problem: str | None = None
         self._reviews = ReviewQueue(feedback, self._stake)
@@ -114,6 +123,10 @@ class FraudService:
     @property
     def _scorer(self) -> Scorer:
         return self._champion.scorer
+
+    def scorer(self) -> Scorer:
+        """Return what serves now, for work that keeps to one version from its start to its end."""
+        return self._scorer
 
     @property
     def profile(self) -> Profile:
@@ -129,6 +142,10 @@ class FraudService:
     def manifest(self) -> Mapping[str, Any]:
         """The serving bundle's manifest: metrics, windows, thresholds."""
         return self._scorer.bundle.manifest
+
+    def held_out(self) -> HeldOut:
+        """Return the held-out predictions of the version that serves; BundleRefused if they are not its."""
+        return held_out_of(self._scorer.bundle.directory, self.manifest)
 
     @property
     def problems(self) -> Sequence[str]:
@@ -433,10 +450,20 @@ class FraudService:
         """Return how a waiting challenger compares so far; None while none is being compared."""
         return None if self._shadow is None else self._shadow.report()
 
-    def promote(self, version: str, maintainer: str) -> Moved:
+    @property
+    def decides(self) -> bool:
+        """Whether versions can be promoted and rolled back from here."""
+        return self._releases is not None
+
+    def listeners(self, event: str) -> Sequence[str]:
+        """Return the endpoints that hear of a decision, such as "model.promoted"."""
+        return () if self._releases is None else self._releases.listeners(event)
+
+    def promote(self, version: str, maintainer: str, *, expected: int | None = None) -> Moved:
         """Make a recorded version serve here and on the nodes; of the maintainer only a pseudonym is kept.
 
-        Whoever calls has checked that the maintainer may do this.
+        Whoever calls has checked that the maintainer may do this. `expected` is the aliases' `sequence` that
+        the maintainer saw; None for any.
 
         Raises
         ------
@@ -446,20 +473,22 @@ class FraudService:
             It cannot be served.
         AccessDenied
             This process does not decide about releases.
+        RepositoryError
+            Somebody else decided since `expected`.
         """
-        moved = self._desk().promote(version, who=self._pseudonym(maintainer))
+        moved = self._desk().promote(version, who=self._pseudonym(maintainer), expected=expected)
         self.refresh()
         return moved
 
-    def rollback(self, maintainer: str) -> Moved:
+    def rollback(self, maintainer: str, *, expected: int | None = None) -> Moved:
         """Return to the previous version, here and on the nodes; NotFound if there is none."""
-        moved = self._desk().rollback(who=self._pseudonym(maintainer))
+        moved = self._desk().rollback(who=self._pseudonym(maintainer), expected=expected)
         self.refresh()
         return moved
 
-    def reject(self, version: str, maintainer: str) -> Aliases:
+    def reject(self, version: str, maintainer: str, *, expected: int | None = None) -> Aliases:
         """Let a challenger wait no more; NotFound if it is not the challenger."""
-        return self._desk().reject(version, who=self._pseudonym(maintainer))
+        return self._desk().reject(version, who=self._pseudonym(maintainer), expected=expected)
 
     def _desk(self) -> ReleaseDesk:
         if self._releases is None:

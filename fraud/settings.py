@@ -96,11 +96,23 @@ class WebhookSettings:
 
 @dataclass(frozen=True)
 class MonitoringSettings:
-    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days."""
+    """Where monitoring keeps its ledger and report, and how patient its alerts are, in days.
+
+    `answer_error` is the share of people's answers that may be wrong without an alarm of it.
+    """
 
     directory: Path = ROOT / "feedback_store" / "monitoring"
     alert_for_days: float = 1.0
     alert_keep_days: float = 2.0
+    answer_error: float = 0.02
+
+
+@dataclass(frozen=True)
+class NotebookSettings:
+    """How much work a notebook does: simulated transactions for its folds, and trials of its search."""
+
+    n_transactions: int = 120_000
+    n_trials: int = 5
 
 
 @dataclass(frozen=True)
@@ -124,10 +136,22 @@ class ReleaseSettings:
 
     signing_key: str | None = field(default=None, repr=False)
     trusted_keys: tuple[str, ...] = ()
-    automatic: bool = False
-    """Whether what passed the gate is promoted at once; otherwise it waits for a maintainer."""
+    automatic: bool | None = None
+    """Whether what passed the gate is promoted at once, or waits for a maintainer. None, where nobody said:
+    it waits, but a trainer that runs by itself promotes."""
     shadow: bool = False
     """Whether this process scores with a waiting challenger too, unseen, and compares."""
+
+
+@dataclass(frozen=True)
+class RetrainingSettings:
+    """When a retraining is due, how often one held-out window may judge, how many runs are kept."""
+
+    min_labels: int = 1
+    min_frauds: int = 0
+    max_age_days: float | None = 30.0
+    gold_budget: int = 50
+    keep_runs: int = 100
 
 
 @dataclass(frozen=True)
@@ -143,6 +167,8 @@ class Settings:
     monitoring: MonitoringSettings = MonitoringSettings()
     nodes: NodeSettings = NodeSettings()
     releases: ReleaseSettings = ReleaseSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+    notebooks: NotebookSettings = NotebookSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -170,8 +196,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     FRAUD_NODES (addresses of prediction nodes that score for this process), FRAUD_NODE_DIR,
     FRAUD_NODE_SECRETS,
     FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL, FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four;
-    docs/cluster.md). On a Space (SPACE_ID is set) the host defaults to 0.0.0.0. With a repository on a Hub
-    its interval defaults to 60 and 30 seconds: a Hub counts requests and commits.
+    docs/cluster.md); FRAUD_RETRAIN_MIN_LABELS, FRAUD_RETRAIN_MIN_FRAUDS, FRAUD_RETRAIN_MAX_AGE_DAYS (or
+    "off"), FRAUD_GOLD_BUDGET and FRAUD_RETRAIN_KEEP_RUNS (docs/retraining.md). On a Space (SPACE_ID is set)
+    the host defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub
+    counts requests and commits.
 
     Raises
     ------
@@ -212,13 +240,35 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         webhooks=_webhooks(env),
         monitoring=_monitoring(env),
         nodes=_nodes(env),
+        notebooks=NotebookSettings(
+            n_transactions=int(_number(env, "FRAUD_NOTEBOOK_ROWS", 120_000, 10_000, 10_000_000)),
+            n_trials=int(_number(env, "FRAUD_NOTEBOOK_TRIALS", 5, 1, 1_000)),
+        ),
         releases=ReleaseSettings(
             signing_key=env.get("FRAUD_SIGNING_KEY") or None,
             trusted_keys=_list(env, "FRAUD_TRUSTED_KEYS"),
-            automatic=_choice(env, "FRAUD_APPROVAL", ("manual", "automatic")) == "automatic",
+            automatic=_approval(env),
             shadow=_choice(env, "FRAUD_SHADOW", ("0", "1")) == "1",
         ),
+        retraining=_retraining(env, strangers=on_space or hub.dataset is not None),
     )
+
+
+def _retraining(env: Mapping[str, str], *, strangers: bool) -> RetrainingSettings:
+    """One flag is worth a training where one person flags and watches; where strangers do, a batch is."""
+    age_off = (env.get("FRAUD_RETRAIN_MAX_AGE_DAYS") or "").strip() == "off"
+    return RetrainingSettings(
+        min_labels=int(_number(env, "FRAUD_RETRAIN_MIN_LABELS", 50 if strangers else 1, 0, 1_000_000)),
+        min_frauds=int(_number(env, "FRAUD_RETRAIN_MIN_FRAUDS", 5 if strangers else 0, 0, 1_000_000)),
+        max_age_days=None if age_off else _number(env, "FRAUD_RETRAIN_MAX_AGE_DAYS", 30.0, 0, 36_500),
+        gold_budget=int(_number(env, "FRAUD_GOLD_BUDGET", RetrainingSettings.gold_budget, 1, 10_000)),
+        keep_runs=int(_number(env, "FRAUD_RETRAIN_KEEP_RUNS", RetrainingSettings.keep_runs, 1, 100_000)),
+    )
+
+
+def _approval(env: Mapping[str, str]) -> bool | None:
+    said = bool(env.get("FRAUD_APPROVAL"))
+    return _choice(env, "FRAUD_APPROVAL", ("manual", "automatic")) == "automatic" if said else None
 
 
 def _monitoring(env: Mapping[str, str]) -> MonitoringSettings:
@@ -228,6 +278,7 @@ def _monitoring(env: Mapping[str, str]) -> MonitoringSettings:
         directory=Path(env.get("FRAUD_MONITORING_DIR") or feedback / "monitoring"),
         alert_for_days=_number(env, "FRAUD_ALERT_FOR_DAYS", default.alert_for_days, 0, 365),
         alert_keep_days=_number(env, "FRAUD_ALERT_KEEP_DAYS", default.alert_keep_days, 0, 365),
+        answer_error=_number(env, "FRAUD_ANSWER_ERROR", default.answer_error, 0, 0.25),
     )
 
 

@@ -18,6 +18,7 @@ from fraud.feedback.store import FeedbackStore
 from fraud.models.signing import read_signing_key, read_trusted_keys
 from fraud.monitoring.history import MonitoringHistory
 from fraud.registry import ModelRegistry
+from fraud.release_history import latest_refusal
 from fraud.releasing import ReleaseDesk
 from fraud.repositories.hub import HubRepository
 from fraud.repositories.local import LocalRepository
@@ -91,7 +92,8 @@ def release_desk(settings: Settings, *, wait: bool = True) -> ReleaseDesk:
         settings.models.artifacts,
         outbox,
         send=send if wait else send_behind,
-        automatic=settings.releases.automatic,
+        automatic=settings.releases.automatic is True,
+        journal=settings.webhooks.directory / "rollback.json",
     )
 
 
@@ -126,6 +128,8 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         monitoring=MonitoringHistory(settings.monitoring.directory, settings.models.artifacts / "monitoring"),
         releases=release_desk(settings, wait=False),
         shadow=_shadow(settings),
+        board=acknowledgement_board(settings).board,
+        refusal=partial(latest_refusal, feedback.directory / "retraining"),
     )
 
 

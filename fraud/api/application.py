@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 
 from fraud.api.body_limit import MAX_BATCH_BYTES, MAX_BODY_BYTES, BodyLimit
 from fraud.api.feedback import add_feedback
+from fraud.api.gate_pages import add_gate_pages
 from fraud.api.metering import add_metrics
 from fraud.api.operations import add_operations
 from fraud.api.problems import add_problem_handlers
@@ -42,4 +43,5 @@ def build_api(
     add_scoring(app, service)
     add_feedback(app, service)
     add_operations(app, service, is_alive)
+    add_gate_pages(app, service)
     return app

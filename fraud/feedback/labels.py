@@ -34,13 +34,15 @@ class ResolvedLabel:
 class DroppedLabel:
     """A content that has votes and no label, and why: "tied", "no prediction" beside its flags, and others.
 
-    `detail` is what the reason leaves open, such as until when.
+    `detail` is what the reason leaves open, such as until when; `rejected` is the label that a review
+    rejected.
     """
 
     content_digest: str
     reason: str
     n_votes: int
     detail: str = ""
+    rejected: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from fraud.feedback.events import Event, FlagEvent, PredictionEvent, ReviewEvent
 from fraud.feedback.labels import DroppedLabel, Resolution, ResolvedLabel, cap_weights
 from fraud.records import Finding, Label, Prediction
 
+LONE_WEIGHT = 5.0
+"""How many predictions a claim of a missed fraud may stand for on one opinion (docs/decisions/0028)."""
 _REVIEWERS = ""  # the voter that reviews are in the consensus; no pseudonym is empty
 
 
@@ -320,7 +322,8 @@ def _resolve(
         reason = f"a maintainer accepted it, which weighs {policy.review_weight:g} whatever others said"
         return _label(case, case.accepted.flag.label, policy.review_weight, (reason,), finding.recorded_at)
     if case.refusal is not None:
-        return DroppedLabel(content.digest, case.refusal[0], n_votes, case.refusal[1])
+        rejected = None if case.reviewed is None else _opposite(case.reviewed)
+        return DroppedLabel(content.digest, case.refusal[0], n_votes, case.refusal[1], rejected)
     sides = {label: [v for v in case.votes if v.flag.label is label] for label in Label}
     label = max(Label, key=lambda side: len(sides[side]))
     if 2 * len(sides[label]) == len(case.votes):

@@ -8,7 +8,7 @@ serving/*.npz, *.json         the same models without pickle: this is what the d
 serving/history.parquet       the recent past that history features are computed from
 serving/reference.json        the held-out window as counts, which monitoring compares with
 serving/golden.json           transactions with both models' answers, recomputed before anything is served
-resultados/                   figures and the held-out predictions behind them
+resultados/                   figures, and the held-out predictions and training curves behind them
 """
 
 import hashlib
@@ -46,6 +46,7 @@ USES_FILE = "resultados/feedback_usado.parquet"
 REFERENCE_FILE = "serving/reference.json"
 GOLDEN_FILE = "serving/golden.json"
 PREDICTIONS_FILE = "resultados/predicoes_teste.parquet"
+CURVES_FILE = "resultados/curvas_treino_xgb.json"
 LARGEST_MANIFEST = 4 * 2**20
 MAX_FILES = 1_000
 LARGEST_RELEASE = 4 * 2**30
@@ -106,6 +107,11 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def seal(directory: Path, manifest: dict[str, Any]) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fraud.data.profile import DAY_MS, Profile
 from fraud.data.table import NEVER_MS, Transactions, read_table, transactions_from_frame
 from fraud.errors import BundleRefused
 from fraud.features.history import History
 from fraud.models import bundle
+from fraud.models.analysis.held_out import HeldOut
 from fraud.models.card import changelog, model_card
 from fraud.models.estimators import FraudClassifier
 from fraud.models.examples import REACH_DAYS
@@ -69,7 +71,7 @@ def write_bundle(
     manifest = _manifest(training, version, data_source)
     manifest["change"] = notes.to_json()
     manifest["parity"] = _parity(training, parity_rows)
-    _write_files(training, staging, examples)
+    _write_files(training, staging, examples, manifest)
     if uses:
         write_uses(uses, staging / bundle.USES_FILE)
     for name, content in (reports or {}).items():
@@ -123,7 +125,9 @@ def _move_into_place(staging: Path, directory: Path) -> None:
     staging.rmdir()
 
 
-def _write_files(training: Training, directory: Path, examples: Mapping[str, Any]) -> None:
+def _write_files(
+    training: Training, directory: Path, examples: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> None:
     for part in bundle.PARTS:
         (directory / part).mkdir(parents=True)
     profile = training.profile
@@ -136,8 +140,10 @@ def _write_files(training: Training, directory: Path, examples: Mapping[str, Any
         _write_pickle(training, model, directory / bundle.MODEL_FILES[name])
     write_reference(_reference(training), directory / bundle.REFERENCE_FILE)
     _write_history(training.transactions, profile, directory / bundle.HISTORY_FILE)
-    _write_predictions(training, directory / bundle.PREDICTIONS_FILE)
-    write_figures(training, directory / "resultados")
+    predictions, curves = _predictions(training), _curves(training)
+    predictions.to_parquet(directory / bundle.PREDICTIONS_FILE, compression="zstd", index=False)
+    _write_json(directory / bundle.CURVES_FILE, curves)
+    write_figures(HeldOut.of(manifest, profile, predictions, curves), directory / "resultados")
 
 
 def _write_pickle(training: Training, model: TrainedModel, path: Path) -> None:
@@ -181,15 +187,25 @@ def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def recent_rows(transactions: Transactions, profile: Profile) -> NDArray[np.intp]:
+    """Return as much of the past as the longest window and the label delay can reach from an example.
+
+    A window of labels is one of when they became known, so an older fraud that was reported late belongs to
+    it.
+    """
+    time, known = transactions.times(), transactions.known_at_ms
+    days = profile.features.label_delay_days + REACH_DAYS
+    first = time[-1] - profile.features.longest_window_ms - int(days * DAY_MS)
+    reported = (transactions.labels == 1) & (known >= first) & (known != NEVER_MS)
+    return np.flatnonzero((time >= first) | reported)
+
+
 def _write_history(transactions: Transactions, profile: Profile, path: Path) -> None:
-    """Keep as much of the past as the longest window and the label delay can reach from an example."""
     if not profile.features.history:
         return
-    time = transactions.times()
-    days = profile.features.label_delay_days + REACH_DAYS
-    reach = profile.features.longest_window_ms + int(days * DAY_MS)
-    recent = np.flatnonzero(time >= time[-1] - reach)
-    to_frame(transactions.take(recent), profile).to_parquet(path, compression="zstd", index=False)
+    to_frame(transactions.take(recent_rows(transactions, profile)), profile).to_parquet(
+        path, compression="zstd", index=False
+    )
 
 
 def _reference(training: Training) -> Reference:
@@ -202,17 +218,22 @@ def _reference(training: Training) -> Reference:
     return build_reference(training.profile, lambda: in_batches(window))
 
 
-def _write_predictions(training: Training, path: Path) -> None:
+def _predictions(training: Training) -> pd.DataFrame:
+    """Return the test window as it was judged, every score to its last bit: an alert may hang on it."""
     test = training.transactions.take(training.split.test)
     columns: dict[str, Any] = {"id": test.ids, "label": test.labels.astype(np.int8)}
     if test.time_ms is not None:
         columns["time_ms"] = test.time_ms
     if training.profile.columns.amount is not None:
-        columns["amount"] = test.numbers[training.profile.columns.amount].astype(np.float32)
+        columns["amount"] = test.numbers[training.profile.columns.amount]
     if test.typology is not None:
         columns["typology"] = test.typology
-    columns |= {name: model.test_probability.astype(np.float32) for name, model in training.models.items()}
-    pd.DataFrame(columns).to_parquet(path, compression="zstd", index=False)
+    return pd.DataFrame(columns | {name: model.test_probability for name, model in training.models.items()})
+
+
+def _curves(training: Training) -> dict[str, list[float]]:
+    curves = training.models["xgboost"].fitted.curves
+    return {name: [round(value, 6) for value in values] for name, values in curves.items()}
 
 
 def _manifest(training: Training, version: str, data_source: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud.data.profile import DAY_MS, Profile
+from fraud.data.profile import DAY_MS, Costs, Profile
 from fraud.data.table import Transactions
 
 F64 = NDArray[np.float64]
@@ -161,20 +161,28 @@ def _estimate(value: float, replicates: F64) -> Estimate:
 
 
 def _probability_quality(labels: F64, probability: F64) -> dict[str, float]:
-    """Return the Brier score, and the calibration error over ten bins of equal size."""
+    return {
+        "brier": float(np.mean((probability - labels) ** 2)),
+        "calibration_error": calibration_error(labels, probability),
+    }
+
+
+def calibration_error(labels: F64, probability: F64) -> float:
+    """Return the expected calibration error over ten bins of equal size."""
     order = np.argsort(probability)
     parts = np.array_split(order, min(10, len(order)))
     gaps = [abs(float(probability[p].mean() - labels[p].mean())) * len(p) for p in parts]
-    return {
-        "brier": float(np.mean((probability - labels) ** 2)),
-        "calibration_error": sum(gaps) / len(labels),
-    }
+    return sum(gaps) / len(labels)
+
+
+def loss_of_fraud(amount: F64, costs: Costs) -> F64:
+    """Return what missing a fraud of each amount costs, in the same currency; a missing amount counts 0."""
+    return np.nan_to_num(amount) * costs.loss_share + costs.fraud_fee
 
 
 def _cost_per_1000(test: Transactions, flagged: F64, profile: Profile) -> float:
     """Return reviews paid plus frauds missed, in the profile's currency per 1,000 transactions."""
     costs, column = profile.costs, profile.columns.amount
-    amount = np.zeros(len(test)) if column is None else np.nan_to_num(test.numbers[column])
-    loss = amount * costs.loss_share + costs.fraud_fee
+    loss = loss_of_fraud(np.zeros(len(test)) if column is None else test.numbers[column], costs)
     total = flagged.sum() * costs.review + (loss * test.labels * (1 - flagged)).sum()
     return float(total) / len(test) * 1000

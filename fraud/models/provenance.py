@@ -50,6 +50,22 @@ def write_uses(uses: Sequence[FlagUse], path: Path) -> None:
     pq.write_table(pa.table(arrays, schema=_SCHEMA), path, compression="zstd")
 
 
+def read_uses(path: Path) -> tuple[FlagUse, ...]:
+    """Return what `write_uses` wrote.
+
+    Raises
+    ------
+    BundleRefused
+        It is no such table.
+    """
+    try:
+        table = pq.read_table(path, columns=_SCHEMA.names)
+        columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
+    except (pa.ArrowException, KeyError) as error:
+        raise BundleRefused(f"The record of used flags cannot be read: {error}.", code="parquet") from error
+    return tuple(FlagUse(*row) for row in zip(*columns, strict=True))
+
+
 class UseTable:
     """The uses of one release, in about 40 bytes for each flag.
 

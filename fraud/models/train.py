@@ -11,6 +11,7 @@ from fraud.data.table import Transactions
 from fraud.errors import BundleRefused
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
+from fraud.models.analysis.importance import mean_size
 from fraud.models.calibration import BetaCalibration, fit_calibration
 from fraud.models.engine import PackedForest
 from fraud.models.estimators import Fitted, ForestEngine, TrainingRows
@@ -245,11 +246,7 @@ def _importance(forest: PackedForest, run: Prepared) -> dict[str, Estimate]:
     frauds, others = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
     n_each = min(500, len(frauds), len(others))
     rows = np.concatenate([rng.choice(part, n_each, replace=False) for part in (frauds, others)])
-    size = np.abs(forest.contributions(run.test_features[rows])[0])
-    draws = rng.integers(0, len(rows), (200, len(rows)))
-    spread = np.array([size[draw].mean(axis=0) for draw in draws])
-    low, high = np.quantile(spread, [0.025, 0.975], axis=0)
-    mean = size.mean(axis=0)
+    mean, low, high = mean_size(forest.contributions(run.test_features[rows])[0], 200, rng)
     return {n: Estimate(float(mean[i]), float(low[i]), float(high[i])) for i, n in enumerate(run.names)}
 
 

@@ -38,7 +38,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 METHODS: tuple[CalibrationMethod, ...] = ("beta", "platt", "prior")
 _RATIOS = (20.0, 50.0, 120.0, 300.0, None)
 """Honest rows kept per fraud; None keeps all."""
-_SPACE = 2
+_SPACE = 3
 """Number of the search space: trials of another one are not gone on with."""
 
 
@@ -202,6 +202,7 @@ def suggest(trial: "optuna.trial.Trial", name: str) -> ModelSettings:
             "colsample_bytree": round(trial.suggest_float("colsample_bytree", 0.3, 1.0), 2),
             "reg_lambda": round(trial.suggest_float("reg_lambda", 0.5, 30.0, log=True), 2),
             "gamma": round(trial.suggest_float("gamma", 0.0, 2.0), 2),
+            "num_parallel_tree": trial.suggest_categorical("num_parallel_tree", [1, 4]),
             "scale_pos_weight": trial.suggest_categorical("scale_pos_weight", [1, 3, 10]),
         }
     return ModelSettings.model_validate(

@@ -1,6 +1,5 @@
 """One run's view of one model: realised, estimated, their gap, and what they amount to."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,11 @@ from fraud.data.profile import DAY_MS, Profile
 from fraud.data.table import Coded
 from fraud.models.evaluate import Estimate
 from fraud.monitoring.audited import AuditedWindow, audited_window, drawn, mature
+from fraud.monitoring.believing import Opinions, estimate_between, figures_between, opinions_of
 from fraud.monitoring.estimated import EstimatedPerformance, Meaning, estimated_performance
 from fraud.monitoring.gap import Gap, gap_test
 from fraud.monitoring.observations import Observations
+from fraud.monitoring.opinions import AnswerPolicy
 from fraud.monitoring.performance import (
     Figure,
     RealisedPerformance,
@@ -42,12 +43,14 @@ class ModelAssessment:
     Attributes
     ----------
     n_young : predictions of the window whose label delay has not passed; only `estimated` looks at them
+    opinions : what the answers rest on
     estimated : over all predictions of the window; None without a reference or a prediction
     gap : over those whose label delay has passed
     """
 
     model: str
     n_young: int
+    opinions: Opinions
     realised: RealisedPerformance
     estimated: EstimatedPerformance | None
     gap: Gap | None
@@ -59,6 +62,7 @@ class ModelAssessment:
         return {
             "model": self.model,
             "n_young": self.n_young,
+            "opinions": self.opinions.to_json(),
             "realised": self.realised.to_json(),
             "estimated": None if self.estimated is None else self.estimated.to_json(),
             "gap": None if self.gap is None else self.gap.to_json(),
@@ -89,8 +93,8 @@ def assess(
     """
     delay_ms = int(profile.features.label_delay_days * DAY_MS)
     old = mature(observations, as_of_ms, delay_ms)
-    window = window_of(old, model)
-    realised = realised_performance(old, model, profile, reference)
+    window = window_of(old, model, policy.answers)
+    realised = realised_performance(old, model, profile, reference, policy.answers)
     answers = observations.answers[model]
     estimated = gap = None
     if reference is not None and len(observations):
@@ -100,6 +104,7 @@ def assess(
     return ModelAssessment(
         model=model,
         n_young=len(observations) - len(old),
+        opinions=opinions_of(window),
         realised=realised,
         estimated=estimated,
         gap=gap,
@@ -108,7 +113,11 @@ def assess(
     )
 
 
-def window_of(observations: Observations, model: str) -> AuditedWindow:
+def window_of(
+    observations: Observations,
+    model: str,
+    policy: AnswerPolicy = AnswerPolicy(),  # noqa: B008 (frozen)
+) -> AuditedWindow:
     """Return the audit sample of a model; the observations must be old enough to have labels."""
     answers = observations.answers[model]
     return audited_window(
@@ -117,31 +126,44 @@ def window_of(observations: Observations, model: str) -> AuditedWindow:
         observations.labels,
         observations.audit_asked,
         observations.audit_probability,
+        observations.standing,
+        policy,
     )
 
 
 def realised_performance(
-    observations: Observations, model: str, profile: Profile, reference: Reference | None = None
+    observations: Observations,
+    model: str,
+    profile: Profile,
+    reference: Reference | None = None,
+    policy: AnswerPolicy = AnswerPolicy(),  # noqa: B008 (frozen)
 ) -> RealisedPerformance:
     """Return every figure of a model over predictions that are old enough to have labels.
 
     Without a reference, scores are taken at their word for where frauds not yet met are (intervals only).
+    Claims that wait for a second opinion may be frauds or not: limits hold for both (`believing`).
     """
-    window, rows = window_of(observations, model), drawn(observations)
+    window, rows = window_of(observations, model, policy), drawn(observations)
     seen = observations.take(rows)
     expected = expected_frauds(window, reference)
-    figures = realised_figures(window, expected, _losses(seen, profile), profile.costs)
-    figures |= ranking_figures(window)
-    figures |= _daily(window, seen, profile)
+    losses = _losses(seen, profile)
+
+    def figures(of: AuditedWindow) -> dict[str, Figure]:
+        found = realised_figures(of, expected, losses, profile.costs)
+        return found | ranking_figures(of) | _daily(of, seen, profile)
+
+    def lasting(of: AuditedWindow) -> Estimate | None:
+        return lasting_f1(of, expected) if found_among_alerts(of) is not None else None
+
     return RealisedPerformance(
         n_predictions=len(window),
         n_alerts=int(window.alerted.sum()),
         n_without_lot=window.n_without_lot,
         n_asked=window.n_asked,
         n_answers=len(window.rows),
-        n_frauds=int(window.labels.sum()),
-        figures=figures,
-        f1_lasting=lasting_f1(window, expected) if found_among_alerts(window) is not None else None,
+        n_frauds=int(window.without_claims().labels.sum()),
+        figures=figures_between(window, expected, figures),
+        f1_lasting=estimate_between(window, expected, lasting),
         naive=naive_figures(observations.labels, observations.answers[model].alerted),
     )
 
@@ -162,7 +184,7 @@ def _losses(seen: Observations, profile: Profile) -> F64 | None:
     return np.asarray(amount * profile.costs.loss_share + profile.costs.fraud_fee)
 
 
-def _daily(window: AuditedWindow, seen: Observations, profile: Profile) -> Mapping[str, Figure]:
+def _daily(window: AuditedWindow, seen: Observations, profile: Profile) -> dict[str, Figure]:
     day, k = seen.predicted_ms // DAY_MS, profile.costs.precision_at
     figures = {f"precision_at_{k}": precision_at_k(window, day, k)}
     card = None if profile.main_entity is None else seen.transactions.texts.get(profile.main_entity.column)

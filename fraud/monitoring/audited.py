@@ -6,13 +6,14 @@ assumes that within a stratum answering has nothing to do with the label, which 
 response rate is reported, and where it is low nothing is judged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraud.errors import EvidenceError
 from fraud.monitoring.observations import Booleans, Observations
+from fraud.monitoring.opinions import AnswerPolicy, Standing, Standings
 
 F64 = NDArray[np.float64]
 _ASKED_PER_BAND = 20
@@ -33,6 +34,8 @@ class AuditedWindow:
     labels : float64 [n]; 1 fraud, 0 legitimate
     n_asked : how many the lot fell on
     n_without_lot : predictions of the window that are not among the N, because no lot was drawn
+    standing : int8 [n], what each label rests on (`Standing`)
+    policy : how far a label on one opinion is believed
     """
 
     probability: F64
@@ -42,6 +45,8 @@ class AuditedWindow:
     labels: F64
     n_asked: int
     n_without_lot: int
+    standing: Standings
+    policy: AnswerPolicy = field(default_factory=AnswerPolicy)
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -56,6 +61,27 @@ class AuditedWindow:
         """The part of those asked who answered; None where nobody was asked."""
         return len(self.rows) / self.n_asked if self.n_asked else None
 
+    @property
+    def weighty(self) -> Booleans:
+        """Where "fraud" would be a missed fraud that stands for too many to rest on one opinion, bool [n]."""
+        if self.policy.error == 0:
+            return np.zeros(len(self.rows), bool)
+        return np.asarray(~self.alerted[self.rows] & (self.weight > self.policy.lone_weight))
+
+    @property
+    def awaiting(self) -> Booleans:
+        """The claims of a missed fraud that wait for a second opinion, bool [n]."""
+        return np.asarray(self.weighty & (self.labels == 1) & (self.standing == Standing.LONE))
+
+    def without_claims(self) -> "AuditedWindow":
+        """Return the window as it is if no claim that waits for a second opinion is a fraud."""
+        return replace(self, labels=np.where(self.awaiting, 0.0, self.labels))
+
+    def with_claims(self) -> "AuditedWindow":
+        """Return the window as it is if all of them are."""
+        standing = np.where(self.awaiting, Standing.CONFIRMED, self.standing).astype(np.int8)
+        return replace(self, standing=standing)
+
 
 def mature(observations: Observations, as_of_ms: int, delay_ms: int) -> Observations:
     """Return the predictions whose label delay has passed at `as_of_ms`: the only ones that may be judged."""
@@ -68,13 +94,20 @@ def drawn(observations: Observations) -> NDArray[np.intp]:
 
 
 def audited_window(
-    probability: F64, alerted: Booleans, labels: F64, asked: Booleans, audit_probability: F64
+    probability: F64,
+    alerted: Booleans,
+    labels: F64,
+    asked: Booleans,
+    audit_probability: F64,
+    standing: Standings | None = None,
+    policy: AnswerPolicy = AnswerPolicy(),  # noqa: B008 (frozen)
 ) -> AuditedWindow:
     """Return one model's window; labels of predictions that were not asked about are not looked at.
 
     Parameters
     ----------
     probability, alerted, labels, asked, audit_probability : [n], as in `Observations`
+    standing : int8 [n]; None takes every label for confirmed
 
     Raises
     ------
@@ -89,7 +122,11 @@ def audited_window(
     answered = was_asked & ~np.isnan(y)
     chance = pi * _response(p, yhat, was_asked, answered)
     rows = np.flatnonzero(answered)
-    return AuditedWindow(p, yhat, chance, rows, y[rows], int(was_asked.sum()), int((~keep).sum()))
+    rests_on = np.full(len(rows), Standing.CONFIRMED, np.int8)
+    if standing is not None:
+        rests_on = standing[keep][rows]
+    counts = int(was_asked.sum()), int((~keep).sum())
+    return AuditedWindow(p, yhat, chance, rows, y[rows], *counts, rests_on, policy)
 
 
 def _check(probability: F64, alerted: Booleans, labels: F64, asked: Booleans, pi: F64) -> None:

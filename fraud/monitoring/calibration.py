@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fraud.monitoring.audited import AuditedWindow
 from fraud.monitoring.estimated import Meaning
-from fraud.monitoring.intervals import effective_number, share
+from fraud.monitoring.intervals import Limits, effective_number, share
 
 F64 = NDArray[np.float64]
 EDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
@@ -51,11 +51,13 @@ def score_bands(window: AuditedWindow, meaning: Meaning | None) -> tuple[ScoreBa
     """Return the bands that hold a prediction, by rising score.
 
     A share is weighted as `audited` weighs (Hajek's ratio) and its limits are Wilson's with Kish's effective
-    number of answers, so a band without a fraud has an upper limit, too.
+    number of answers, so a band without a fraud has an upper limit, too. A claim that waits for a second
+    opinion counts for the upper limit only.
     """
     band = np.searchsorted(np.array(EDGES[1:-1]), window.probability, side="left")
     promised = None if meaning is None else meaning(window.probability)
     weight, answered_band = window.weight, band[window.rows]
+    labels, claimed = window.without_claims().labels, window.labels
     found = []
     for i in range(len(EDGES) - 1):
         here = band == i
@@ -67,16 +69,21 @@ def score_bands(window: AuditedWindow, meaning: Meaning | None) -> tuple[ScoreBa
                 window.probability[here],
                 None if promised is None else promised[here],
                 weight[answered],
-                window.labels[answered],
+                labels[answered],
+                claimed[answered],
             )
         )
     return tuple(found)
 
 
-def _band(scores: F64, promised: F64 | None, weight: F64, labels: F64) -> ScoreBand:
+def _band(scores: F64, promised: F64 | None, weight: F64, labels: F64, claimed: F64) -> ScoreBand:
     limits = None
     if len(labels) >= LEAST_ANSWERS:
-        limits = share(float((weight * labels).sum() / weight.sum()), effective_number(weight))
+        settled, most = (
+            share(float((weight * of).sum() / weight.sum()), effective_number(weight))
+            for of in (labels, claimed)
+        )
+        limits = Limits(settled.value, settled.low, most.high)
     return ScoreBand(
         score=float(scores.mean()),
         held_out=None if promised is None else float(promised.mean()),

@@ -101,7 +101,7 @@ def measure_drift(
     window : what `start_window(reference)` counted
     like_period : the window's counterpart a year before, counted in the same way. A column that differs
         from the reference and not from it has changed with the season: it is "ok", and says so. Of a
-        season that the log has not seen yet nothing can be known.
+        season that the log has not seen yet nothing can be known, and the report says that.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def measure_drift(
         n_rows=window.n_rows,
         n_days=window.n_days,
         false_discovery_rate=limits.false_discovery_rate,
-        assumptions=_assumptions(reference, window),
+        assumptions=(*_assumptions(reference, window), _season(like_period, limits)),
         rows_per_day=window.n_rows / window.n_days if window.n_days else None,
         reference_rows_per_day=reference.n_rows / reference.n_days if reference.n_days else None,
     )
@@ -146,6 +146,11 @@ def _overall(columns: Sequence[ColumnDrift], window: Sketch) -> tuple[Verdict, R
     if n_judged == 0:
         return "insufficient evidence", Reason("nothing_judged", {"n_rows": window.n_rows})
     return "ok", Reason("no_column_drifted", {"of": n_judged})
+
+
+def _season(like_period: Sketch | None, limits: DriftLimits) -> Reason:
+    n = 0 if like_period is None else like_period.n_rows
+    return Reason("season_compared" if n >= limits.effective_rows else "season_unknown", {"n": n})
 
 
 def _assumptions(reference: Sketch, window: Sketch) -> tuple[Reason, ...]:

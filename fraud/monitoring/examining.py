@@ -13,8 +13,9 @@ from fraud.data.table import Floats, Integers
 from fraud.errors import EvidenceError
 from fraud.models.bundle import PREDICTIONS_FILE, Bundle
 from fraud.models.evaluate import Estimate
-from fraud.models.reference import Batch, in_batches
 from fraud.models.reference import Reference as Sketch
+from fraud.models.reference import Sketch as WindowSketch
+from fraud.models.reference import in_batches
 from fraud.monitoring.alerts import AlertPolicy
 from fraud.monitoring.assessing import ModelAssessment, Reference, assess, of_version, window_of
 from fraud.monitoring.audited import mature
@@ -23,6 +24,7 @@ from fraud.monitoring.domain import DomainReport, compare_stretches
 from fraud.monitoring.drift import (
     DEFAULT_LIMITS,
     DriftLimits,
+    batch_of,
     curve,
     measure_drift,
     start_window,
@@ -167,6 +169,7 @@ def examine(
     baseline: Observations,
     until_ms: int,
     policy: MonitoringPolicy,
+    like_period: Observations | None = None,
 ) -> Examination:
     """Return what the observations say of the serving version.
 
@@ -175,6 +178,8 @@ def examine(
     window : predictions of [until - window, until), of any version
     matured : of [until - delay - window, until): the first part of it has had its labels' delay
     baseline : the serving version's first days, before the window; empty where the log does not reach back
+    like_period : of the window's counterpart a year before, by any version: what was a season then is no
+        drift now; None or empty where the log does not reach back
     """
     profile = expected.profile
     ours, earlier = (of_version(part, expected.version) for part in (window, matured))
@@ -186,11 +191,13 @@ def examine(
     }
     old = mature(earlier, until_ms, round(profile.features.label_delay_days * DAY_MS))
     calibration = {
-        model: score_bands(window_of(old, model), None if reference is None else reference.meaning)
+        model: score_bands(
+            window_of(old, model, policy.evidence.answers), None if reference is None else reference.meaning
+        )
         for model, reference in ((model, expected.models.get(model)) for model in MODELS)
     }
     parts = assess_segments(old, profile, expected.models, expected.amount_edges, policy.segments)
-    drift, curves = _drift(expected, ours, policy)
+    drift, curves = _drift(expected, ours, like_period, policy)
     return Examination(
         until_ms=until_ms,
         window_ms=policy.window_ms,
@@ -208,23 +215,23 @@ def examine(
 
 
 def _drift(
-    expected: Expectation, ours: Observations, policy: MonitoringPolicy
+    expected: Expectation, ours: Observations, like_period: Observations | None, policy: MonitoringPolicy
 ) -> tuple[DriftReport, tuple[Curve, ...]]:
     if expected.inputs is None:
         return without_reference(len(ours)), ()
-    tally = start_window(expected.inputs)
-    batch = Batch(
-        ours.transactions,
-        {model: answers.probability for model, answers in ours.answers.items()},
-        {model: answers.alerted for model, answers in ours.answers.items()},
-    )
-    for part in in_batches(batch):
-        tally.update(part)
-    sketch = tally.sketch()
-    report = measure_drift(expected.inputs, sketch, limits=policy.drift)
+    sketch = _counted(expected.inputs, ours)
+    before = None if like_period is None or not len(like_period) else _counted(expected.inputs, like_period)
+    report = measure_drift(expected.inputs, sketch, like_period=before, limits=policy.drift)
     moved = sorted(report.columns, key=lambda c: (c.verdict != "drift", -(c.jensen_shannon or 0.0)))
     drawn = (curve(expected.inputs, sketch, column.name) for column in moved[:MAX_CURVES])
     return report, tuple(found for found in drawn if found is not None)
+
+
+def _counted(inputs: Sketch, observations: Observations) -> WindowSketch:
+    tally = start_window(inputs)
+    for part in in_batches(batch_of(observations)):
+        tally.update(part)
+    return tally.sketch()
 
 
 def _operations(window: Observations, policy: MonitoringPolicy) -> Operations:

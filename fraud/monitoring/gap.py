@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fraud.monitoring.audited import AuditedWindow
+from fraud.monitoring.believing import answer_error
 from fraud.monitoring.estimated import Meaning
+from fraud.monitoring.opinions import least_favourable
 
 F64 = NDArray[np.float64]
 _CELLS = 2_000_000
@@ -29,8 +31,11 @@ class Gap:
     Attributes
     ----------
     gap : negative where the model does worse than its scores promise
+    realised : with no claim of a missed fraud that waits for a second opinion
     low : what the gap of all but a share `level` of windows exceeds while scores keep their meaning
     p_value : one-sided; the gap is significant where it is at most `level`
+    n_awaiting : claims of missed frauds that do not count for want of a second opinion
+    answer_error : the rate of wrong answers up to which the level holds
     """
 
     realised: float
@@ -41,6 +46,8 @@ class Gap:
     level: float
     n_answers: int
     n_frauds: int
+    n_awaiting: int = 0
+    answer_error: float = 0.0
 
     @property
     def significant(self) -> bool:
@@ -49,9 +56,9 @@ class Gap:
 
     def to_json(self) -> dict[str, object]:
         """Return a JSON object with six significant decimals."""
-        numbers = ("realised", "estimated", "gap", "low", "p_value", "level")
+        numbers = ("realised", "estimated", "gap", "low", "p_value", "level", "answer_error")
         rounded: dict[str, object] = {name: round(getattr(self, name), 6) for name in numbers}
-        counts = {"n_answers": self.n_answers, "n_frauds": self.n_frauds}
+        counts = {name: getattr(self, name) for name in ("n_answers", "n_frauds", "n_awaiting")}
         return rounded | counts | {"significant": self.significant}
 
 
@@ -62,6 +69,8 @@ def gap_test(
 
     The p-value is ``(1 + #{F* <= F}) / (n_draws + 1)``: doing better than promised raises no alarm.
     """
+    n_awaiting, error = int(window.awaiting.sum()), answer_error(window).used
+    weighty, window = window.weighty, window.without_claims()
     alerted = window.alerted[window.rows]
     sides = ((window.alerted.any(), alerted.any()), (not window.alerted.all(), (~alerted).any()))
     if any(exists and not answered for exists, answered in sides):
@@ -79,7 +88,8 @@ def gap_test(
     step = max(1, _CELLS // max(1, len(design)))  # a million answers times 1,999 draws fit in no memory
     thetas = meaning.draws(n_draws, rng)
     for first in range(0, n_draws, step):
-        chances = expit(design @ thetas[first : first + step].T)
+        promised = expit(design @ thetas[first : first + step].T)
+        chances = least_favourable(promised, error, alerted=alerted, weighty=weighty)
         null[first : first + step] = f1((rng.random(chances.shape) < chances).astype(np.float64))
     realised = float(f1(window.labels[:, None])[0])
     expected = meaning(window.probability)
@@ -96,6 +106,8 @@ def gap_test(
         level=level,
         n_answers=len(window.rows),
         n_frauds=int(window.labels.sum()),
+        n_awaiting=n_awaiting,
+        answer_error=error,
     )
 
 

@@ -223,7 +223,22 @@ class _Judgement(_Part):
     reasons: list[_Reason] = Field(max_length=20)
 
 
+class _AnswerError(_Part):
+    assumed: Share
+    found: _Interval | None
+    used: Share
+
+
+class _Opinions(_Part):
+    n_lone: Count
+    n_confirmed: Count
+    n_overturned: Count
+    n_awaiting: Count
+    error: _AnswerError
+
+
 class _Assessment(_Part):
+    opinions: _Opinions | None = None
     realised: _Realised
     estimated: _Estimated | None
     f1: _Judgement
@@ -338,6 +353,7 @@ class _Report(_Part):
     dataset_revision: Name | None
     model: _Version
     profile: Name
+    simulated: bool = False
     state: Literal["healthy", "alert", "insufficient_evidence"]
     n_predictions: Count
     n_mature: Count
@@ -363,4 +379,4 @@ class _RunLine(_Part):
     figures: dict[Name, _Interval | Number | None] = Field(max_length=100)
 
 
-_LEDGER = TypeAdapter(Annotated[list[_RunLine], Field(max_length=10 * MAX_RUNS)])
+_LEDGER: TypeAdapter[list[_RunLine]] = TypeAdapter(Annotated[list[_RunLine], Field(max_length=10 * MAX_RUNS)])

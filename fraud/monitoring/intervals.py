@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import gamma, norm
+from scipy.stats import gamma
+
+from fraud.models.analysis.intervals import wilson
 
 F64 = NDArray[np.float64]
 LEVEL = 0.95
@@ -69,11 +71,8 @@ def weighted_count(excess: F64, weight: F64, upcoming: NextFind, level: float = 
 
 def share(value: float, n_effective: float, level: float = LEVEL) -> Limits:
     """Return Wilson's score interval of a share that rests on an effective number of answers."""
-    z = float(norm.ppf((1 + level) / 2))
-    shrunk = 1 + z * z / n_effective
-    centre = (value + z * z / (2 * n_effective)) / shrunk
-    half = z / shrunk * math.sqrt(value * (1 - value) / n_effective + (z / (2 * n_effective)) ** 2)
-    return Limits(value, max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half)))
+    low, high = wilson(value, n_effective, level)
+    return Limits(value, float(low), float(high))
 
 
 def effective_number(weight: F64) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraud.data.table import Coded, Floats, Integers, Transactions
+from fraud.monitoring.opinions import Standings
 
 Booleans = NDArray[np.bool_]
 
@@ -39,6 +40,7 @@ class Observations:
     version : the model version that answered
     answers : model name -> its answers
     labels : float64 [n]; 1 fraud, 0 legitimate, NaN unknown: never legitimate for want of a word
+    standing : int8 [n]; what each label rests on (`opinions.Standing`)
     volunteered : bool [n]; the label rests on what somebody said without being asked by lot
     audit_asked : bool [n]; the lot of the audit sample fell on it
     audit_probability : float64 [n]; its chance to be asked, NaN where no lot was drawn
@@ -50,6 +52,7 @@ class Observations:
     version: Coded
     answers: Mapping[str, ModelAnswers]
     labels: Floats
+    standing: Standings
     volunteered: Booleans
     audit_asked: Booleans
     audit_probability: Floats
@@ -67,6 +70,7 @@ class Observations:
             version=self.version.take(rows),
             answers={name: answers.take(rows) for name, answers in self.answers.items()},
             labels=self.labels[rows],
+            standing=self.standing[rows],
             volunteered=self.volunteered[rows],
             audit_asked=self.audit_asked[rows],
             audit_probability=self.audit_probability[rows],

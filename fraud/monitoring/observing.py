@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +18,11 @@ from fraud.data.table import Coded, Transactions, transactions_from_frame
 from fraud.data.validate import transactions_from_records, validate_transaction
 from fraud.errors import FlagError, TableError, TransactionError
 from fraud.feedback.events import COLUMNS, Event, PredictionEvent
+from fraud.feedback.labels import Resolution
 from fraud.feedback.parsing import parse_row
 from fraud.feedback.trust import TrustPolicy, decide
 from fraud.monitoring.observations import ModelAnswers, Observations
+from fraud.monitoring.opinions import Standing
 from fraud.records import (
     MODELS,
     Decision,
@@ -58,6 +60,16 @@ class Observed:
     unused: Mapping[str, int]
 
 
+class Known(NamedTuple):
+    """What is known of a content: 1 fraud or 0 legitimate, and what that rests on."""
+
+    label: float
+    standing: Standing
+
+
+NOTHING = Known(float("nan"), Standing.UNKNOWN)
+
+
 def observe(
     tables: Iterable[pa.Table],
     profile: Profile,
@@ -69,7 +81,8 @@ def observe(
     """Return the predictions made in each stretch with the labels that were known at `as_of`.
 
     A label is what `trust.decide` makes of everything that was said of a content, so a monitoring run
-    believes whom a retraining would. What was withdrawn is not among the tables and counts for nothing.
+    believes whom a retraining would, with one difference: a claim that a maintainer rejected is a label for
+    its opposite (`known_labels`). What was withdrawn is not among the tables and counts for nothing.
 
     Parameters
     ----------
@@ -103,8 +116,8 @@ def _ms(moment: datetime) -> int:
 
 def _labels(
     said: Sequence[Mapping[str, Any]], voted: Sequence[pa.Table], as_of: datetime, trust: TrustPolicy
-) -> dict[str, float]:
-    """Return content digest -> 1 or 0, for what has a label."""
+) -> dict[str, Known]:
+    """Return content digest -> what is known of it."""
     events: list[Event] = []
     for row in said:
         try:
@@ -115,8 +128,25 @@ def _labels(
     for table in voted:
         for row in table.filter(pc.is_in(table["event_id"], flagged)).to_pylist():
             events.append(_what_was_shown(row))
-    resolution = decide(events, trust, as_of=as_of)
-    return {label.content_digest: float(label.label is Label.FRAUD) for label in resolution.labels}
+    return known_labels(decide(events, trust, as_of=as_of), trust)
+
+
+def known_labels(resolution: Resolution, trust: TrustPolicy) -> dict[str, Known]:
+    """Return content digest -> label and what it rests on.
+
+    Training leaves a rejected claim out. Here that would lose the answers that were wrong and keep the right
+    ones, so what a maintainer rejected is taken to be its opposite.
+    """
+    known = {}
+    for label in resolution.labels:
+        confirmed = label.reviewed or label.weight >= trust.quorum_weight
+        standing = Standing.CONFIRMED if confirmed else Standing.LONE
+        known[label.content_digest] = Known(float(label.label is Label.FRAUD), standing)
+    for dropped in resolution.dropped:
+        if dropped.rejected is not None:
+            opposite = float(dropped.rejected is not Label.FRAUD)
+            known[dropped.content_digest] = Known(opposite, Standing.OVERTURNED)
+    return known
 
 
 def _what_was_shown(row: Mapping[str, Any]) -> PredictionEvent:
@@ -138,7 +168,7 @@ def _what_was_shown(row: Mapping[str, Any]) -> PredictionEvent:
 
 
 def _observed(
-    seen: pa.Table | None, labels: Mapping[str, float], profile: Profile, as_of: datetime
+    seen: pa.Table | None, labels: Mapping[str, Known], profile: Profile, as_of: datetime
 ) -> Observed:
     unused: Counter[str] = Counter()
     if seen is None:
@@ -148,7 +178,8 @@ def _observed(
     if not fits.all():
         unused["cannot be read by the profile"] = int((~fits).sum())
         seen = seen.filter(pa.array(fits))
-    known = np.array([labels.get(d, np.nan) for d in seen["content_digest"].to_pylist()], np.float64)
+    found = [labels.get(digest, NOTHING) for digest in seen["content_digest"].to_pylist()]
+    known = np.array([item.label for item in found], np.float64)
     asked = _booleans(seen["audit_asked"])
     observations = Observations(
         predicted_ms=_floats(seen["recorded_ms"]).astype(np.int64),
@@ -161,6 +192,7 @@ def _observed(
             for model in MODELS
         },
         labels=known,
+        standing=np.array([item.standing for item in found], np.int8),
         volunteered=np.isfinite(known) & ~asked,
         audit_asked=asked,
         audit_probability=_floats(seen["audit_probability"]),

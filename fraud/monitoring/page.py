@@ -16,9 +16,11 @@ from fraud.monitoring.words import (
     column_name,
     figure_name,
     headline,
+    opinions_lines,
     reason,
     say,
     segment_name,
+    segments_line,
 )
 
 _TONES = {"healthy": "ok", "alert": "alert", "insufficient_evidence": "unknown"}
@@ -57,13 +59,12 @@ def _state(report: Mapping[str, Any], profile: Profile, language: str) -> list[B
     alerts = alerts_from_json(report["alerts"]).values()
     n_firing = sum(alert.state is AlertState.FIRING for alert in alerts)
     state = str(report["state"])
-    blocks: list[Block] = [
-        Paragraph(f"{say(state, language)}. {headline(state, n_firing, language)}", _TONES[state])
-    ]
+    blocks: list[Block] = [Paragraph(say("simulated", language), "note")] if report.get("simulated") else []
+    blocks += [Paragraph(f"{say(state, language)}. {headline(state, n_firing, language)}", _TONES[state])]
     own = [alert for alert in alerts if not alert.key.startswith("segment:")]
     blocks += [Paragraph(alert_line(alert, profile, language)) for alert in own]
     if len(own) < len(alerts):
-        blocks.append(Paragraph(say("segments_firing", language, n=len(alerts) - len(own))))
+        blocks.append(Paragraph(segments_line(len(alerts) - len(own), language)))
     return blocks
 
 
@@ -79,6 +80,7 @@ def _performance(report: Mapping[str, Any], runs: Sequence[RunLine], language: s
         blocks.append(Chart(say("f1_question", language), say("f1_legend", language), drawn))
     for name, model in report["models"].items():
         blocks.append(_figures_table(name, model, language))
+        blocks += [Paragraph(line) for line in opinions_lines(model.get("opinions"), language)]
     blocks.append(Paragraph(say("naive_note", language), "note"))
     blocks.append(Paragraph(say("cbpe_note", language), "note"))
     return [*blocks, *_calibration(report, language)]

@@ -28,11 +28,13 @@ def report_of(
     dataset_revision: str | None,
     n_labels: int,
     unused: Mapping[str, int],
+    simulated: bool = False,
 ) -> dict[str, Any]:
     """Return everything that a run found as a JSON object; the same inputs give the same object.
 
     `window` is what drift and operations look at; `matured`, as long and ended by the label delay, is what
-    realised performance looks at. Figures named `naive_biased` rest on volunteered labels.
+    realised performance looks at. Figures named `naive_biased` rest on volunteered labels. `simulated`: no
+    customer is behind any figure.
     """
     expected = examination.expectation
     delay_ms = round(expected.profile.features.label_delay_days * 86_400_000)
@@ -45,6 +47,7 @@ def report_of(
         "dataset_revision": dataset_revision,
         "model": {"version": expected.version, "manifest_digest": expected.manifest_digest},
         "profile": expected.profile.name,
+        "simulated": simulated,
         "state": state,
         "n_predictions": examination.n_predictions,
         "n_mature": examination.n_mature,
@@ -107,6 +110,9 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
     until = datetime.fromisoformat(report["until"]).timestamp()
     gauge("window_end_timestamp_seconds", "End of the window that was looked at.").set(until)
     gauge("predictions", "Predictions of the window by the serving version.").set(report["n_predictions"])
+    gauge("simulated", "1 where the figures are of a simulated production.").set(
+        float(bool(report.get("simulated")))
+    )
     state = gauge("state", "1 for the state of the window, 0 for the others.", "state")
     for name in ("healthy", "alert", "insufficient_evidence"):
         state.labels(name).set(float(report["state"] == name))
@@ -120,8 +126,12 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
         "model",
         "figure",
     )
+    lone = gauge("answers_on_one_opinion", "Answers of the audit that rest on one opinion.", "model")
+    waiting = gauge("claims_awaiting", "Claims of missed frauds that wait for a second opinion.", "model")
     naive = gauge("performance_naive", "The same from volunteered labels: biased.", "model", "figure")
     for name, model in report["models"].items():
+        lone.labels(name).set(model["opinions"]["n_lone"])
+        waiting.labels(name).set(model["opinions"]["n_awaiting"])
         for figure, found in model["realised"]["figures"].items():
             if found["value"] is not None:
                 figures.labels(name, figure).set(found["value"])

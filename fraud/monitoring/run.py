@@ -32,6 +32,8 @@ from fraud.repositories.port import VersionedRepository
 
 REPORT_HTML: Final = "report.html"
 METRICS: Final = "metrics.prom"
+_YEAR: Final = timedelta(weeks=52)
+"""Back to the window's counterpart a year before: whole weeks, so that weekdays stay."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,6 +58,7 @@ def monitor(
     policy: MonitoringPolicy,
     trust: TrustPolicy,
     language: str = "en",
+    simulated: bool = False,
     notify: Callable[[Sequence[Transition]], None] = lambda transitions: None,
 ) -> RunOutcome:
     """Look at the window that ends at `until` and write report.html, report.json and metrics.prom to `out`.
@@ -68,6 +71,7 @@ def monitor(
     ----------
     revision : dataset revision, sha or tag; None takes the head, which may not exist yet
     directory : where the ledger is kept
+    simulated : the dataset is a simulated production, and the report says so
     notify : told of alerts that begin or cease to fire, before the run counts as made; may be told twice
 
     Raises
@@ -93,7 +97,14 @@ def monitor(
         alerts, transitions = advance({} if late else ledger.alerts, findings, until_ms, policy.alerts)
         state = state_of(examination, alerts)
         report = report_of(
-            examination, findings, alerts, state, dataset_revision=sha, n_labels=labelled, unused=unused
+            examination,
+            findings,
+            alerts,
+            state,
+            dataset_revision=sha,
+            n_labels=labelled,
+            unused=unused,
+            simulated=simulated,
         )
         line = RunLine(
             until_ms,
@@ -132,6 +143,7 @@ def _examine(
         "baseline": (began, min(began + timedelta(days=policy.baseline_days), until - length))
         if began is not None
         else (until, until),
+        "like_period": (until - length - _YEAR, until - _YEAR),
     }
     found: dict[str, Observed] = observe(tables, expected.profile, stretches, as_of=until, trust=trust)
     examination = examine(
@@ -139,6 +151,7 @@ def _examine(
         window=found["window"].observations,
         matured=found["matured"].observations,
         baseline=found["baseline"].observations,
+        like_period=found["like_period"].observations,
         until_ms=(until - _EPOCH) // timedelta(milliseconds=1),
         policy=policy,
     )

@@ -164,11 +164,12 @@ def assess_segments(
     for segment, rows in segments(observations.transactions, profile, edges, policy).items():
         part = observations.take(rows)
         for model, reference in references.items():
-            realised = realised_performance(part, model, profile, reference)
+            realised = realised_performance(part, model, profile, reference, policy.evidence.answers)
             lacking = want_of_evidence(realised, policy.evidence)
             gap = None
             if not lacking:
-                gap = gap_test(window_of(part, model), reference.meaning, level=policy.false_discovery_rate)
+                window = window_of(part, model, policy.evidence.answers)
+                gap = gap_test(window, reference.meaning, level=policy.false_discovery_rate)
             found.append((segment, model, realised, gap, lacking))
     adjusted = iter(_adjusted([gap.p_value for *_, gap, _ in found if gap is not None]))
     result = []

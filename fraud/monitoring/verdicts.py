@@ -11,6 +11,7 @@ from enum import StrEnum
 from fraud.models.evaluate import Estimate
 from fraud.monitoring.gap import Gap
 from fraud.monitoring.intervals import Limits, combined
+from fraud.monitoring.opinions import AnswerPolicy
 from fraud.monitoring.performance import RealisedPerformance
 
 
@@ -63,6 +64,7 @@ class EvidencePolicy:
     max_without_lot : the part of the window's predictions on which no lot was drawn
     margin : by how much F1 may be below the held-out figure
     gap_level : how often a model that is as it was may raise the alarm of the gap
+    answers : how wrong answers may be, and what one opinion may weigh
     """
 
     min_frauds: int = 10
@@ -71,6 +73,7 @@ class EvidencePolicy:
     max_without_lot: float = 0.1
     margin: float = 0.05
     gap_level: float = 0.03
+    answers: AnswerPolicy = field(default_factory=AnswerPolicy)
 
 
 def want_of_evidence(realised: RealisedPerformance, policy: EvidencePolicy) -> tuple[Reason, ...]:

@@ -1,9 +1,10 @@
 """What monitoring found, in words, in English and Brazilian Portuguese side by side."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from fraud.data.profile import Profile
-from fraud.formats import number, pretty
+from fraud.formats import number, percentage, pretty
 from fraud.models.report import MODEL_TITLES
 from fraud.monitoring.alerts import Alert, AlertState
 from fraud.monitoring.segments import Segment
@@ -31,6 +32,37 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "segments_firing": (
         "Alerts on {n} parts of the traffic, listed below.",
         "Alertas em {n} partes do tráfego, listados abaixo.",
+    ),
+    "segments_firing_one": (
+        "An alert on one part of the traffic, listed below.",
+        "Um alerta em uma parte do tráfego, listado abaixo.",
+    ),
+    "simulated": (
+        "Simulated production: these figures are of no real customer.",
+        "Produção simulada: estes números não são de nenhum cliente real.",
+    ),
+    # What answers rest on
+    "answers_rest_on": (
+        "Of {n} answers, {n_lone} rest on one opinion, {n_confirmed} on a second one that agrees, and a "
+        "maintainer overturned {n_overturned}. Up to {error} of answers are taken to be wrong.",
+        "De {n} respostas, {n_lone} se apoiam em uma só opinião, {n_confirmed} em uma segunda que concorda, "
+        "e a revisão reverteu {n_overturned}. Supõe-se que até {error} das respostas estejam erradas.",
+    ),
+    "answers_error_found": (
+        "Second opinions found {found} of them wrong ({low} to {high}).",
+        "Segundas opiniões acharam {found} delas erradas ({low} a {high}).",
+    ),
+    "answers_awaiting_one": (
+        "One claim of a missed fraud speaks for many predictions and waits for a second opinion in the "
+        "Review tab. Until then no alarm counts it, and the limits of F1 hold whether it is true or not.",
+        "Um aviso de fraude perdida fala por muitas previsões e espera uma segunda opinião na aba Revisão. "
+        "Até lá nenhum alarme o conta, e os limites do F1 valem seja ele verdadeiro ou não.",
+    ),
+    "answers_awaiting": (
+        "{n} claims of missed frauds speak for many predictions and wait for a second opinion in the Review "
+        "tab. Until then no alarm counts them, and the limits of F1 hold whether they are true or not.",
+        "{n} avisos de fraudes perdidas falam por muitas previsões e esperam uma segunda opinião na aba "
+        "Revisão. Até lá nenhum alarme os conta, e os limites do F1 valem sejam eles verdadeiros ou não.",
     ),
     # Why performance is judged as it is
     "no_mature_predictions": (
@@ -135,6 +167,16 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "seen_in_like_period": (
         "It differs from held-out data and not from the same weeks a year ago: a season, not drift.",
         "Difere dos dados de teste e não das mesmas semanas há um ano: é sazonal, não mudança.",
+    ),
+    "season_compared": (
+        "What differs from held-out data was compared with {n} predictions of the same weeks a year before.",
+        "O que difere dos dados de teste foi comparado com {n} previsões das mesmas semanas um ano antes.",
+    ),
+    "season_unknown": (
+        "A season cannot be told from drift yet: the log holds {n} predictions of the same weeks a year "
+        "before.",
+        "Ainda não se separa sazonalidade de mudança: o registro tem {n} previsões das mesmas semanas um ano "
+        "antes.",
     ),
     "window_shorter_than_a_week": (
         "A window of {days} days has no typical times of day; a week is needed.",
@@ -439,6 +481,33 @@ def headline(state: str, n_firing: int, language: str) -> str:
     if state == "alert":
         return say("alert_says_one" if n_firing == 1 else "alert_says", language, n=n_firing)
     return say("healthy_says" if state == "healthy" else "insufficient_says", language)
+
+
+def segments_line(n: int, language: str) -> str:
+    """Return how many parts of the traffic have an alert."""
+    return say("segments_firing_one" if n == 1 else "segments_firing", language, n=n)
+
+
+def opinions_lines(opinions: Mapping[str, Any] | None, language: str) -> list[str]:
+    """Return what the answers of a window rest on, by `Opinions.to_json`; earlier reports do not say."""
+    if opinions is None:
+        return []
+    error, found = opinions["error"], opinions["error"]["found"]
+    counts = {key: opinions[key] for key in ("n_lone", "n_confirmed", "n_overturned")}
+    shown = {key: number(value, language, 0) for key, value in counts.items()}
+    total = number(sum(counts.values()), language, 0)
+    lines = [say("answers_rest_on", language, n=total, error=percentage(error["used"], language), **shown)]
+    if found is not None and opinions["n_confirmed"] + opinions["n_overturned"]:
+        shares = {
+            name: percentage(found[key], language)
+            for name, key in (("found", "value"), ("low", "low"), ("high", "high"))
+        }
+        lines[0] += " " + say("answers_error_found", language, **shares)
+    waiting = opinions["n_awaiting"]
+    if waiting:
+        key = "answers_awaiting_one" if waiting == 1 else "answers_awaiting"
+        lines.append(say(key, language, n=number(waiting, language, 0)))
+    return lines
 
 
 def alert_line(alert: Alert, profile: Profile, language: str) -> str:

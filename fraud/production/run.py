@@ -19,7 +19,7 @@ from fraud.models.examples import to_record
 from fraud.production.people import Booleans, Crowd, Maintainers, People, Word, simulated_id
 from fraud.production.world import World, WorldDay
 from fraud.records import MODELS, Decision, Flag, Label, ModelVersion, Prediction, Review, Score
-from fraud.reviewing import case_value
+from fraud.reviewing import claim_stands_for, claim_value
 from fraud.service import CONSENT_VERSION
 from fraud.serving.batch import decisions
 from fraud.serving.scorer import Scorer
@@ -242,7 +242,10 @@ class Production:
             consent_version=CONSENT_VERSION,
             reporter=word.reporter,
         )
-        value = case_value(prediction, self._stake)
+        stands_for = claim_stands_for(
+            prediction, word.label, asked=prediction.audit_asked, chance=prediction.audit_probability
+        )
+        value = claim_value(prediction, self._stake, stands_for)
         self._maintainers.see(flag.flag_id, value, holds=(word.label is Label.FRAUD) == fraud)
         return submission(
             prediction,

@@ -16,6 +16,13 @@ from fraud.models.split import Split
 from fraud.models.train import Additions
 from fraud.records import Label
 
+OTHER_PROFILE = "scored under another profile"
+UNFIT = "does not fit the profile any more"
+SEALED = "inside the sealed held-out window"
+OTHER_CONTENT = "names a transaction whose content is another"
+LEFT_OUT = (OTHER_PROFILE, UNFIT, SEALED, OTHER_CONTENT)
+"""Why a label cannot be trained on, now or later."""
+
 
 @dataclass(frozen=True)
 class FeedbackRows:
@@ -52,12 +59,12 @@ def feedback_rows(
     for label in labels:
         prediction = label.prediction
         if prediction.profile != profile.name:
-            left_out[label.content_digest] = "scored under another profile"
+            left_out[label.content_digest] = OTHER_PROFILE
             continue
         try:
             record = validate_transaction(profile, prediction.transaction, now)
         except TransactionError:
-            left_out[label.content_digest] = "does not fit the profile any more"
+            left_out[label.content_digest] = UNFIT
             continue
         same, reason = base_rows.place(record)
         if reason is not None:
@@ -94,14 +101,14 @@ class _BaseRows:
         """Return the base rows of the same content, and why the flag cannot be used (None: it can)."""
         one = transactions_from_records(self._profile, [record])
         if self._window is not None and self._window[0] <= one.times()[0] <= self._window[1]:
-            return [], "inside the sealed held-out window"
+            return [], SEALED
         same = self._same_content(one)
         if self._sealed & set(same):
-            return [], "inside the sealed held-out window"
+            return [], SEALED
         name = self._profile.columns.id
         claimed = None if name is None or record[name] is None else str(record[name])
         if claimed in self._ids and claimed not in {str(self._base.ids[row]) for row in same}:
-            return [], "names a transaction whose content is another"
+            return [], OTHER_CONTENT
         return same, None
 
     def _same_content(self, one: Transactions) -> list[int]:

@@ -1,82 +1,26 @@
-"""One retraining run: feedback in, a recorded challenger or a refusal with reasons out."""
+"""One retraining run: decide, train, gate, record, promote; each step on disk before the next begins.
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+A run that was killed is gone on with by the next one, if what it stands on is still so; else it is abandoned
+and a new one begins (docs/decisions/0022-retraining-and-the-gate.md).
+"""
 
-from fraud.data.profile import Profile
-from fraud.data.table import Transactions
-from fraud.features.history import History
-from fraud.feedback.dataset import read_events
+from dataclasses import replace
+
+from fraud.errors import NotFound
 from fraud.feedback.labels import Resolution
-from fraud.feedback.trust import TrustPolicy, cap, decide
 from fraud.models.bundle import Bundle, load_bundle
-from fraud.models.bundle_writer import write_bundle
-from fraud.models.estimators import ForestEngine
-from fraud.models.examples import choose_examples
-from fraud.models.provenance import FlagUse
-from fraud.models.split import split
-from fraud.models.train import Training, train
-from fraud.models.versioning import recipe as recipe_digests
-from fraud.records import MODELS
-from fraud.registry import ModelRegistry
-from fraud.repositories.port import VersionedRepository
-from fraud.retraining.feedback_rows import feedback_rows
-from fraud.retraining.gate import Alerts, Comparison, GatePolicy, Verdict, compare, judge
-from fraud.retraining.slices import base_frauds
-from fraud.retraining.uses import flag_uses
-
-Progress = Callable[[str], None]
+from fraud.retraining.gold import read_gold
+from fraud.retraining.policy import Decision, decide_retraining
+from fraud.retraining.request import Believed, Outcome, Request, believe, dropped, trust_policy
+from fraud.retraining.runs import Run, prune, read_runs, start
+from fraud.retraining.situation import digest_of, labels_digest, survey
+from fraud.retraining.steps import Steps
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to. `version` is the recorded challenger, None if nothing was recorded."""
+def retrain(request: Request) -> Outcome:
+    """Train a challenger if one is due, gate it, record it and promote it; or go on where a run was killed.
 
-    verdict: Verdict
-    version: str | None
-    dataset_revision: str | None
-    n_labels: int
-    unused: Mapping[str, int]
-    comparisons: Mapping[str, Comparison]
-
-    @property
-    def nothing_to_do(self) -> bool:
-        """Whether the champion already knows everything the dataset says."""
-        return self.verdict.passed and self.version is None
-
-
-def ensure_champion(registry: ModelRegistry, artifacts: Path) -> tuple[str, Path]:
-    """Return the champion's (revision, directory), recording the shipped artifacts as the first if needed."""
-    return registry.ensure_champion(artifacts)
-
-
-def retrain(
-    *,
-    registry: ModelRegistry,
-    artifacts: Path,
-    dataset: VersionedRepository,
-    revision: str | None,
-    base: Callable[[Profile], tuple[Transactions, dict[str, Any]]],
-    now: datetime,
-    force: bool = False,
-    policy: GatePolicy = GatePolicy(),  # noqa: B008 (frozen)
-    trust: TrustPolicy | None = None,
-    forest_engine: ForestEngine = "auto",
-    progress: Progress = lambda message: None,
-) -> Outcome:
-    """Train a challenger on the base data and the feedback, and record it if the gate lets it pass.
-
-    Parameters
-    ----------
-    revision : dataset revision (sha or tag); None takes the head
-    base : returns the training table of a profile and its origin, as `load_transactions` does
-    trust : which flags count; None for the default, with the profile's label delay as the quarantine
-    forest_engine : what grows the random forest, as `fit_random_forest` takes it
-    force : train even where a recorded version was built from the same dataset revision
+    The caller sees to it that nobody else is at it: `fraud.durable.exclusive`.
 
     Raises
     ------
@@ -84,145 +28,130 @@ def retrain(
         The named revision does not exist.
     BundleRefused
         The champion, or what was just trained, is not sound.
+    StorageError
+        A record on disk is damaged, or cannot be written.
     """
-    serving = registry.champion()
-    champion = load_bundle(artifacts if serving is None else serving[1], registry.trusted)
-    head = dataset.head()
-    at = dataset.resolve(revision) if revision is not None else head
-    trust = trust_policy(champion.profile) if trust is None else trust
-    events = [] if at is None else read_events(dataset, at)[0]
-    resolution = decide(events, trust, as_of=now)
-    reason = _no_need(champion, registry, at, resolution, force)
-    if reason is not None:
-        unused = _dropped(resolution)
-        return Outcome(Verdict(True, (reason,)), None, at, len(resolution.labels), unused, {})
-    profile = champion.profile
-    progress(f"{len(resolution.labels):,} labels at dataset revision {(at or 'none')[:12]}")
-    transactions, origin = base(profile)
-    seed = int(champion.manifest["seed"])  # another one would deal other rows into a random held-out part
-    plan = split(transactions, profile, seed)
-    capped = cap(resolution, trust, base_frauds(transactions, plan, profile))
-    rows = feedback_rows(capped.labels, transactions, plan, profile, now)
-    training = train(
-        rows.base,
-        profile,
-        seed=seed,
-        additions=rows.additions,
-        plan=plan,
-        forest_engine=forest_engine,
-        progress=progress,
-    )
-    comparisons = _compare(champion, training, policy)
-    verdict = judge(comparisons, policy)
-    unused = dict(rows.unused) | _dropped(capped)
-    outcome = Outcome(verdict, None, at, rows.n_used, unused, comparisons)
-    if not verdict.passed:
-        return outcome
-    recipe = {
-        "dataset_revision": at,
-        "n_labels": rows.n_used,
-        "unused": unused,
-        "trust": _trust_record(trust, resolution, capped),
-        "champion": champion.version,
-        "gate": {name: c.to_json() for name, c in comparisons.items()},
-        "reasons": list(verdict.reasons),
-    }
-    ensure_champion(registry, artifacts)  # a rollback from the challenger must find what serves today
-    uses = flag_uses(events, capped, rows, now)
-    version = _record(registry, training, origin | {"feedback": recipe}, rows.n_used, uses)
-    return Outcome(verdict, version, at, rows.n_used, unused, comparisons)
+    serving = request.registry.champion()
+    directory = request.artifacts if serving is None else serving[1]
+    champion = load_bundle(directory, request.registry.trusted)
+    outcome = _Job(request, champion).run()
+    prune(request.runs, request.keep_runs)
+    return outcome
 
 
-def trust_policy(profile: Profile, quarantine_days: float | None = None) -> TrustPolicy:
-    """Return the default policy; a flag waits as long as a label of the profile does, unless it is said."""
-    days = profile.features.label_delay_days if quarantine_days is None else quarantine_days
-    return TrustPolicy(quarantine_days=days)
+class _Job:
+    def __init__(self, request: Request, champion: Bundle) -> None:
+        self._request = request
+        self._champion = champion
+        self._profile = read_gold(request.runs).applied_to(champion.profile)
+        self._trust = trust_policy(champion.profile) if request.trust is None else request.trust
+        self._seed = int(
+            champion.manifest["seed"]
+        )  # another would deal other rows into a random held-out part
 
+    def run(self) -> Outcome:
+        run = self._resumable()
+        if run is None:
+            started = self._decide()
+            if isinstance(started, Outcome):
+                return started
+            run = started
+        work = Steps(self._request, self._champion, self._profile, self._trust, self._seed, run)
+        return work.finish()
 
-def _no_need(
-    champion: Bundle, registry: ModelRegistry, revision: str | None, resolution: Resolution, force: bool
-) -> str | None:
-    if force:
-        return None
-    if not resolution.labels:
-        waiting = sum(drop.reason == "in quarantine" for drop in resolution.dropped)
-        hint = f"; {waiting} wait in quarantine, which --quarantine-days 0 ends" if waiting else ""
-        return f"the dataset holds no label that can be used yet{hint}"
-    known = [champion.manifest, *(v.manifest for v in registry.versions())]
-    for manifest in known:
-        feedback = manifest["data"].get("feedback", {})
-        # The same revision holds more labels once a quarantine has passed.
-        n_decided = feedback.get("trust", {}).get("n_decided", len(resolution.labels))
-        if feedback.get("dataset_revision") == revision and n_decided == len(resolution.labels):
-            return (
-                f"version {manifest['version']} was already built from this dataset revision; "
-                "use --force to build another"
-            )
-    return None
-
-
-def _compare(champion: Bundle, training: Training, policy: GatePolicy) -> dict[str, Comparison]:
-    """Score the champion on the challenger's held-out window and compare, model by model."""
-    profile, plan = champion.profile, training.split
-    history = History.of(training.transactions, profile) if profile.features.history else None
-    test = training.transactions.take(plan.test)
-    features = champion.pipeline.transform(test, history)
-    comparisons = {}
-    for name in MODELS:
-        old, new = champion.models[name], training.models[name]
-        probability = old.calibration(old.forest.probability(features))
-        comparisons[name] = compare(
-            test.labels,
-            Alerts(probability, old.thresholds.review),
-            Alerts(new.test_probability, new.thresholds.review),
-            policy,
+    def _inputs(self, believed: Resolution) -> str:
+        """Return the digest of what an outcome depends on; the base table's bytes are checked when read."""
+        request = self._request
+        return digest_of(
+            [
+                self._champion.manifest_digest,
+                labels_digest(believed),
+                request.revision,
+                request.base_digest,
+                request.gate.to_json(),
+                self._trust.to_json(),
+                self._profile.model_dump(mode="json"),
+            ]
         )
-    return comparisons
 
+    def _resumable(self) -> Run | None:
+        """Return the run to go on with; one that stands on what is no longer so is abandoned."""
+        unfinished = [run for run in read_runs(self._request.runs) if run.state is None]
+        for run in unfinished[1:]:
+            run.over("abandoned")
+        if not unfinished:
+            return None
+        run = unfinished[0]
+        version = run.steps.get("recorded", {}).get("version")
+        if version is not None and self._request.registry.aliases().champion == version:
+            if self._request.promote is not None:
+                self._request.promote(version)  # changes no alias; whoever was not told yet is
+            run.done("promoted", {"version": version}).over("promoted")
+            self._request.progress(f"run {run.run_id} had promoted {version} before it was stopped")
+            return None
+        revision = run.steps["decided"]["dataset_revision"]
+        # As of the run's moment the newest flags change nothing, but whatever was withdrawn since does.
+        believed = believe(self._request, self._trust, self._request.revision, run.started_at)
+        if self._inputs(believed.resolution) != run.inputs or not self._exists(revision):
+            self._request.progress(f"run {run.run_id} stands on what has changed since; starting anew")
+            run.over("abandoned")
+            return None
+        done = ", ".join(run.steps)
+        self._request.progress(f"going on with run {run.run_id}: {done} done")
+        return run
 
-def _record(
-    registry: ModelRegistry,
-    training: Training,
-    origin: dict[str, Any],
-    n_used: int,
-    uses: Sequence[FlagUse],
-) -> str:
-    parameters = {name: dict(getattr(training.profile.models, name)) for name in MODELS}
-    plan = registry.plan(recipe_digests(training.profile, training.pipeline.names, parameters))
-    version = plan.version
-    with tempfile.TemporaryDirectory(prefix="fraud-challenger-") as scratch:
-        directory = Path(scratch) / "bundle"
-        write_bundle(
-            training,
-            directory,
-            version=version,
-            data_source=origin,
-            examples=choose_examples(training),
-            uses=uses,
-            notes=plan.notes,
+    def _exists(self, revision: str | None) -> bool:
+        """Return whether a revision is still there: a purge rewrites the history."""
+        try:
+            return revision is None or bool(self._request.dataset.resolve(revision))
+        except NotFound:
+            return False
+
+    def _decide(self) -> Run | Outcome:
+        request = self._request
+        believed = believe(request, self._trust, request.revision, request.now)
+        situation = survey(
+            self._champion,
+            request.registry,
+            believed.events,
+            believed.resolution,
+            believed.revision,
+            request.now,
         )
-        registry.record(directory, f"Record {version} trained with {n_used} labels from feedback")
-    registry.set_challenger(version)
-    return version
+        inputs = self._inputs(believed.resolution)
+        refused = [r.run_id for r in read_runs(request.runs) if r.state == "refused" and r.inputs == inputs]
+        changed = request.base_digest not in (None, self._champion.manifest["data"].get("sha256"))
+        situation = replace(
+            situation,
+            base_changed=changed,
+            firing=tuple(request.firing),
+            forced=request.force,
+            refused=refused[0] if refused else None,
+            built=None if changed else situation.built,
+        )
+        decision = decide_retraining(situation, request.policy)
+        n_labels = len(believed.resolution.labels)
+        if not decision.due:
+            unused = dropped(believed.resolution)
+            return Outcome(None, decision.reasons, None, False, believed.revision, n_labels, unused)
+        return self._started(believed, decision, inputs)
 
-
-def _trust_record(trust: TrustPolicy, decided: Resolution, capped: Resolution) -> dict[str, object]:
-    """Return what the manifest says of the labels' trust: the policy, and how many labels fell under what."""
-    weights = {label.content_digest: label.weight for label in decided.labels}
-    return {
-        "policy": trust.to_json(),
-        "n_decided": len(decided.labels),
-        "n_reviewed": sum(label.reviewed for label in decided.labels),
-        "n_by_quorum": sum(
-            not label.reviewed and label.weight >= trust.quorum_weight for label in decided.labels
-        ),
-        "n_capped": sum(label.weight < weights[label.content_digest] for label in capped.labels),
-        "weight_decided": round(sum(label.weight for label in decided.labels), 6),
-        "weight_capped": round(sum(label.weight for label in capped.labels), 6),
-        "dropped": _dropped(capped),
-    }
-
-
-def _dropped(resolution: Resolution) -> dict[str, int]:
-    reasons = [d.reason for d in resolution.dropped]
-    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+    def _started(self, believed: Believed, decision: Decision, inputs: str) -> Run:
+        request = self._request
+        n_labels = len(believed.resolution.labels)
+        run = start(
+            request.runs,
+            request.now,
+            inputs,
+            {
+                "reasons": list(decision.reasons),
+                "dataset_revision": believed.revision,
+                "n_labels": n_labels,
+                "champion": self._champion.version,
+                "manifest_digest": self._champion.manifest_digest,
+                "policy": request.policy.to_json(),
+            },
+        )
+        request.progress(f"decided: {'; '.join(decision.reasons)}")
+        request.progress(f"{n_labels:,} labels at dataset revision {(believed.revision or 'none')[:12]}")
+        return run

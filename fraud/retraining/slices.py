@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import combinations, pairwise, product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
@@ -33,3 +34,39 @@ def base_frauds(base: Transactions, plan: Split, profile: Profile) -> BaseFrauds
     for i in range(len(rows)):
         counts.update(slice_names(profile, {name: values[name][i] for name in columns}))
     return BaseFrauds(len(rows), counts, lambda prediction: slice_names(profile, prediction.transaction))
+
+
+def held_out_slices(test: Transactions, profile: Profile) -> dict[str, NDArray[np.bool_]]:
+    """Return the rows of each slice: the profile's categories, each pair of them, and bands of amounts.
+
+    Bands are quarters of the frauds by their amount, because a slice without frauds could not be judged.
+    """
+    parts: list[dict[str, NDArray[np.bool_]]] = []
+    for column in slice_columns(profile):
+        coded = test.texts[column]
+        levels = {f"{column}={value}": coded.codes == code for code, value in enumerate(coded.values)}
+        parts.append({name: rows for name, rows in levels.items() if rows.any()})
+    slices = {name: rows for part in parts for name, rows in part.items()}
+    for first, second in combinations(parts, 2):
+        for (a, rows_a), (b, rows_b) in product(first.items(), second.items()):
+            both = rows_a & rows_b
+            if both.any():
+                slices[f"{a} and {b}"] = both
+    return slices | _amount_bands(test, profile)
+
+
+def _amount_bands(test: Transactions, profile: Profile) -> dict[str, NDArray[np.bool_]]:
+    column = profile.columns.amount
+    if column is None:
+        return {}
+    amount = test.numbers[column]
+    frauds = amount[(test.labels == 1) & ~np.isnan(amount)]
+    if not len(frauds):
+        return {}
+    edges = np.unique(np.quantile(frauds, [0.25, 0.5, 0.75]))
+    band = np.searchsorted(edges, amount, side="right")
+    names = [f"{column} below {edges[0]:g}"]
+    names += [f"{column} {low:g} to {high:g}" for low, high in pairwise(edges)]
+    names += [f"{column} {edges[-1]:g} or more"]
+    known = ~np.isnan(amount)
+    return {name: known & (band == position) for position, name in enumerate(names)}

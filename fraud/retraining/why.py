@@ -16,7 +16,7 @@ from fraud.models.split import split
 from fraud.registry import ModelRegistry
 from fraud.repositories.port import VersionedRepository
 from fraud.retraining.feedback_rows import feedback_rows
-from fraud.retraining.job import trust_policy
+from fraud.retraining.request import trust_policy
 from fraud.retraining.slices import base_frauds
 
 

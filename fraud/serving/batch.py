@@ -80,7 +80,7 @@ def accept_rows(
     while True:
         try:
             table = transactions_from_frame(frame.iloc[positions], profile)
-            _refuse_future(table, profile, now)
+            refuse_future(table, profile, now)
             break
         except TableError as error:
             bad = np.asarray(error.rows, np.intp)
@@ -107,7 +107,8 @@ def decisions(probability: F64, thresholds: Thresholds) -> NDArray[np.object_]:
     return np.asarray(np.array(words, dtype=object)[severity])
 
 
-def _refuse_future(table: Transactions, profile: Profile, now: datetime) -> None:
+def refuse_future(table: Transactions, profile: Profile, now: datetime) -> None:
+    """Raise TableError for rows whose time has not come yet."""
     if table.time_ms is None:
         return
     late = np.flatnonzero(table.time_ms > (now + CLOCK_TOLERANCE).timestamp() * 1000)

@@ -159,7 +159,7 @@ def reasons_html(profile: Profile, explanation: Explanation, language: str) -> s
     items = "".join(_bar_html(bar, zero, 100 / span, language) for bar in shown)
     colour = MODEL_COLOURS[explanation.model]
     return (
-        f'<ul class="bars" style="--model:{colour};--zero:{zero:.2f}%">{items}</ul>'
+        f'<ul class="signed" style="--model:{colour};--zero:{zero:.2f}%">{items}</ul>'
         f'<p class="fine">{_scale_words(explanation, language)}</p>'
     )
 

@@ -1,8 +1,7 @@
-"""The Table tab: a CSV or Parquet file in, both models' answers for every row out, and the rows refused."""
+"""The Table tab: a file in, its columns matched, both models' answers for every row out."""
 
-import html
-import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,57 +9,216 @@ import gradio as gr
 import pandas as pd
 
 from fraud import scratch
-from fraud.data.spreadsheet import spreadsheet_safe
-from fraud.errors import FraudError
-from fraud.formats import number, probability
-from fraud.records import MODELS
+from fraud.errors import FraudError, NotFound
+from fraud.records import Label
 from fraud.service import FraudService
-from fraud.serving.batch import BatchResult
+from fraud.tables.desk import TableDesk
+from fraud.tables.matching import Wanted, guess, wanted_columns
+from fraud.tables.reading import Sheet
+from fraud.tables.scored import Choice
+from fraud.ui import batch_html as words
+from fraud.ui.batch_flagging import MAX_FLAGS, flag_rows
 from fraud.ui.flagging import alert_html
 from fraud.ui.language import Localised
-from fraud.ui.texts import column_label, error_text, text
+from fraud.ui.texts import column_label, text
+from fraud.ui.withdrawing import address_of
 
-SHOWN_ROWS = 100
-MAX_FILE = "20mb"
+MAX_FILE = f"{words.MAX_UPLOAD_MB}mb"
 _SAMPLE_ROWS = 25
-_QUIET: dict[str, Any] = {"api_visibility": "private"}
+_POLL_SECONDS = 0.4
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_TICKED = """(...given) => {
+  given[0] = [...document.querySelectorAll("#batch-table input:checked")].map((box) => box.value).join(",");
+  return given;
+}"""
+Updates = dict[Any, Any]
 
 
 class BatchTab:
     """Draws itself inside the current Blocks context and wires its events."""
 
-    def __init__(self, service: FraudService, localised: Localised, language: Any) -> None:
+    def __init__(
+        self, service: FraudService, localised: Localised, language: Any, desk: TableDesk | None = None
+    ) -> None:
         self._service = service
+        self._desk = desk or TableDesk(lambda: service.scorer())
+        self._language = language
+        self._job = gr.State("", time_to_live=scratch.LIFE_S, delete_callback=self._desk.discard)
+        self._page, self._flagged = gr.State(0), gr.State({})
+        self._timer = gr.Timer(_POLL_SECONDS, active=False)
+        self._draw(localised)
+        self._wire()
+
+    def _draw(self, localised: Localised) -> None:
         make = localised.make
-        make(gr.HTML, lambda chosen: {"value": _introduction(service, chosen)})
-        with gr.Row():
-            self._sample = make(
+        with gr.Column(elem_classes=["sheet", "batch-entry"]):
+            make(gr.HTML, lambda language: {"value": words.introduction(language)})
+            self._file = make(
+                gr.File,
+                lambda language: {"label": text("batch_file", language)},
+                file_types=[".csv", ".parquet"],
+                height=132,
+                elem_id="batch-file",
+            )
+            make(
                 gr.DownloadButton,
-                lambda chosen: {"label": text("batch_sample", chosen)},
+                lambda language: {"label": text("batch_sample", language)},
                 value=self._sample_file(),
                 size="sm",
-                scale=0,
-                min_width=240,
                 elem_id="batch-sample",
+                elem_classes=["narrow"],
             )
-        self._file = make(
-            gr.File,
-            lambda chosen: {"label": text("batch_file", chosen)},
-            file_types=[".csv", ".parquet"],
-            elem_id="batch-file",
+            self._problem = gr.HTML(elem_id="batch-problem")
+        with gr.Column(visible=False, elem_classes=["sheet"], elem_id="batch-opened") as self._opened:
+            self._about = gr.HTML(elem_id="batch-about")
+            self._draw_columns(localised)
+            with gr.Row(elem_classes=["verdicts", "batch-actions"]):
+                self._score = make(
+                    gr.Button,
+                    lambda language: {"value": text("batch_score", language)},
+                    variant="primary",
+                    elem_id="batch-score",
+                )
+                self._cancel = make(
+                    gr.Button,
+                    lambda language: {"value": text("batch_cancel", language)},
+                    visible=False,
+                    elem_id="batch-cancel",
+                )
+                self._forget = make(
+                    gr.Button,
+                    lambda language: {"value": text("batch_forget", language)},
+                    elem_id="batch-forget",
+                )
+            self._progress = gr.HTML(elem_id="batch-progress")
+        with gr.Column(visible=False, elem_id="batch-results") as self._results:
+            self._summary = gr.HTML(elem_id="batch-summary")
+            with gr.Column(elem_classes=["sheet"]):
+                self._draw_rows(localised)
+            with gr.Column(elem_classes=["sheet", "flag-details"], elem_id="batch-flag"):
+                self._draw_flags(localised)
+            with gr.Column(elem_classes=["sheet"], visible=False) as self._refused_sheet:
+                self._refused = gr.HTML(elem_id="batch-refused")
+
+    def _draw_columns(self, localised: Localised) -> None:
+        profile = self._service.profile
+        self._columns: dict[str, gr.Dropdown] = {}
+        with (
+            localised.make(
+                gr.Accordion,
+                lambda language: {"label": text("batch_columns", language)},
+                open=False,
+                elem_id="batch-columns",
+            ) as self._choosing,
+            gr.Column(elem_classes=["fields", "dense"]),
+        ):
+            for one in wanted_columns(profile):
+                self._columns[one.column] = localised.make(
+                    gr.Dropdown,
+                    partial(self._column_words, one),
+                    choices=[("\u2014", "")],
+                    value="",
+                    elem_classes=["field"],
+                    elem_id=f"batch-column-{one.column}",
+                )
+
+    def _column_words(self, one: Wanted, language: str) -> Mapping[str, Any]:
+        label = column_label(self._service.profile, one.column, language)
+        return {"label": f"{label} *" if one.needed else label}
+
+    def _draw_rows(self, localised: Localised) -> None:
+        make = localised.make
+        make(gr.HTML, lambda language: {"value": f"<h3>{text('batch_show', language)}</h3>"})
+        self._choice = make(
+            gr.Radio,
+            lambda language: {
+                "label": text("batch_choice", language),
+                "choices": [(text(f"batch_choice_{c}", language), c) for c in ("all", "alerts", "differ")],
+            },
+            value="all",
+            show_label=False,
+            elem_id="batch-choice",
+            elem_classes=["field", "wide"],
         )
-        self._summary = gr.HTML(elem_id="batch-summary")
-        self._table = gr.Dataframe(interactive=False, visible=False, wrap=True, elem_id="batch-table")
-        self._download = make(
-            gr.DownloadButton,
-            lambda chosen: {"label": text("batch_download", chosen)},
-            visible=False,
-            elem_id="batch-download",
+        self._table = gr.HTML(elem_id="batch-table")
+        with gr.Row(elem_classes=["verdicts"]):
+            self._previous = make(
+                gr.Button,
+                lambda language: {"value": text("batch_previous", language)},
+                elem_id="batch-previous",
+            )
+            self._next = make(
+                gr.Button, lambda language: {"value": text("batch_next", language)}, elem_id="batch-next"
+            )
+
+    def _draw_flags(self, localised: Localised) -> None:
+        make = localised.make
+        make(
+            gr.HTML,
+            lambda language: {
+                "value": f"<h3>{text('batch_flag_title', language)}</h3>"
+                f'<p class="quiet">{text("batch_flag_lead", language, n=MAX_FLAGS)}</p>'
+            },
         )
-        self._refused = gr.Dataframe(interactive=False, visible=False, wrap=True, elem_id="batch-refused")
-        outputs = [self._summary, self._table, self._download, self._refused]
-        self._file.upload(self._score, [self._file, language], outputs, **_QUIET)
-        self._file.clear(self._nothing, None, outputs, **_QUIET)
+        self._ticked = gr.Textbox(visible=False)
+        self._label = make(
+            gr.Radio,
+            lambda language: {
+                "label": text("what_was_it", language),
+                "choices": [(text(f"label_{label}", language), label.value) for label in Label],
+            },
+            elem_classes=["field"],
+        )
+        self._comment = make(
+            gr.Textbox,
+            lambda language: {
+                "label": text("comment", language),
+                "placeholder": text("comment_help", language),
+            },
+            lines=2,
+            elem_classes=["field"],
+        )
+        self._consent = make(
+            gr.Checkbox,
+            lambda language: {"label": text("consent", language), "info": text("consent_detail", language)},
+            elem_id="batch-consent",
+            elem_classes=["field"],
+        )
+        self._send = make(
+            gr.Button,
+            lambda language: {"value": text("batch_flag_send", language)},
+            variant="primary",
+            elem_id="batch-flag-send",
+            elem_classes=["narrow"],
+        )
+        self._receipts = gr.HTML(elem_id="batch-flag-status")
+
+    @property
+    def _outputs(self) -> list[Any]:
+        return [
+            self._job, self._page, self._flagged, self._timer, self._file, self._problem, self._opened,
+            self._about, self._choosing, *self._columns.values(), self._score, self._cancel, self._forget,
+            self._progress, self._results, self._summary, self._choice, self._table, self._previous,
+            self._next, self._label, self._comment, self._consent, self._receipts, self._refused_sheet,
+            self._refused,
+        ]  # fmt: skip
+
+    def _wire(self) -> None:
+        language, job, outputs = self._language, self._job, self._outputs
+        shown = [job, self._choice, self._page, self._flagged, language]
+        self._file.upload(self._open, [self._file, job, language], outputs, **_QUIET)
+        self._score.click(self._start, [job, language, *self._columns.values()], outputs, **_QUIET)
+        self._cancel.click(self._stop, [job, language], outputs, **_QUIET)
+        self._forget.click(self._discard, [job], outputs, **_QUIET)
+        self._timer.tick(self._tick, [job, language], outputs, **_QUIET)
+        self._choice.input(lambda *given: self._turn(0, *given), shown, outputs, **_QUIET)
+        self._previous.click(lambda *given: self._turn(-1, *given), shown, outputs, **_QUIET)
+        self._next.click(lambda *given: self._turn(1, *given), shown, outputs, **_QUIET)
+        answer = [self._ticked, job, self._flagged, self._label, self._comment, self._consent]
+        self._send.click(
+            self._flag, [*answer, self._choice, self._page, language], outputs, js=_TICKED, **_QUIET
+        )
+        language.input(self._say_again, shown, outputs, **_QUIET)
 
     def _sample_file(self) -> str | None:
         """Return a file that works: the past of a known card, or the examples, without their labels."""
@@ -69,88 +227,202 @@ class BatchTab:
         rows = records or [example["transaction"] for example in self._service.examples()]
         if not rows:
             return None
-        path = Path(tempfile.mkdtemp(prefix="fraud-sample-")) / "sample.csv"
+        path = scratch.kept_folder("sample") / "sample.csv"
         pd.DataFrame(rows).to_csv(path, index=False)
         return str(path)
 
-    def _score(self, path: str, language: str) -> dict[Any, Any]:
+    # Before it is scored
+
+    def _open(self, path: str, job: str, language: str, request: gr.Request) -> Updates:
+        self._desk.discard(job)
         try:
-            result = self._service.score_file(Path(path))
+            new, sheet = self._desk.open(Path(path), Path(path).name, request.session_hash or "")
         except FraudError as error:
-            sentence = error_text(error, self._service.profile, language)
-            return self._nothing() | {self._summary: alert_html(sentence)}
-        target = scratch.new_file("scored.csv")  # gone in an hour, as gradio's own copy
-        spreadsheet_safe(result.scored).to_csv(target, index=False)
-        refused = gr.update(visible=False)
-        if result.rejected:
-            refused = gr.update(value=_refused_table(result, language), visible=True)
+            return self._nothing() | {self._problem: self._alert(error, language)}
+        return self._nothing() | {self._job: new} | self._about_it(sheet, language)
+
+    def _about_it(self, sheet: Sheet, language: str) -> Updates:
+        profile = self._service.profile
+        matching = guess(sheet, profile)
+        missing = [w.column for w in wanted_columns(profile) if w.needed and w.column not in matching.columns]
+        first: Mapping[str, str | None] = sheet.sample[0] if sheet.sample else {}
+        choices = [(f"\u2014 {text('batch_not_there', language)}", "")]
+        for name in sheet.columns:
+            cell = first.get(name)
+            choices.append((f"{name} ({cell[:24]})" if cell else name, name))
+        clean = not missing and all(column == own for column, own in matching.columns.items())
         return {
-            self._summary: _summary(result, language),
-            self._table: gr.update(value=_risk_table(self._service, result, language), visible=True),
-            self._download: gr.update(value=str(target), visible=True),
-            self._refused: refused,
+            self._opened: gr.update(visible=True),
+            self._about: words.opened_html(sheet, matching, missing, profile, language),
+            self._choosing: gr.update(open=not clean),
+            self._score: gr.update(visible=True),
+            **{
+                box: gr.update(choices=choices, value=matching.columns.get(column, ""))
+                for column, box in self._columns.items()
+            },
         }
 
-    def _nothing(self) -> dict[Any, Any]:
+    def _start(self, job: str, language: str, *chosen: str | None) -> Updates:
+        try:
+            self._desk.start(job, dict(zip(self._columns, chosen, strict=True)))
+        except NotFound as error:
+            return self._nothing() | {self._problem: self._alert(error, language)}
+        except FraudError as error:
+            return {self._progress: self._alert(error, language), self._choosing: gr.update(open=True)}
+        return {
+            self._results: gr.update(visible=False),
+            self._page: 0,
+            self._flagged: {},
+            self._choosing: gr.update(open=False),
+            self._problem: "",
+        } | self._tick(job, language)
+
+    def _stop(self, job: str, language: str) -> Updates:
+        try:
+            self._desk.cancel(job)
+        except FraudError as error:
+            return self._nothing() | {self._problem: self._alert(error, language)}
+        return self._tick(job, language)
+
+    def _discard(self, job: str) -> Updates:
+        self._desk.discard(job)
+        return self._nothing()
+
+    # While it is scored
+
+    def _tick(self, job: str, language: str) -> Updates:
+        try:
+            found = self._desk.progress(job)
+        except FraudError as error:
+            return self._nothing() | {self._problem: self._alert(error, language)}
+        busy = found.state in ("waiting", "running")
+        updates: Updates = {
+            self._timer: gr.Timer(active=busy),
+            self._progress: words.progress_html(found, language),
+            self._score: gr.update(visible=not busy),
+            self._cancel: gr.update(visible=busy),
+            self._forget: gr.update(visible=not busy),
+        }
+        if found.state == "failed" and found.problem is not None:
+            updates[self._progress] = self._alert(found.problem, language)
+        if found.state == "done":
+            updates |= self._show(job, "all", 0, {}, language, first=True)
+        return updates
+
+    # Afterwards
+
+    def _show(
+        self,
+        job: str,
+        choice: Choice,
+        page: int,
+        flagged: Mapping[int, str],
+        language: str,
+        *,
+        first: bool = False,
+    ) -> Updates:
+        table = self._desk.table(job)
+        last = max(0, (table.count(choice) - 1) // words.PAGE_ROWS)
+        page = min(max(page, 0), last)
+        updates: Updates = {
+            self._page: page,
+            self._table: words.rows_html(table, choice, page, flagged, language),
+            self._previous: gr.update(interactive=page > 0),
+            self._next: gr.update(interactive=page < last),
+        }
+        if not first:
+            return updates
+        seconds = self._desk.progress(job).seconds
+        return updates | {
+            self._results: gr.update(visible=True),
+            self._choice: choice,
+            self._summary: words.summary_html(table, seconds, job, language),
+            self._receipts: "",
+            self._refused: words.refused_html(table, job, language),
+            self._refused_sheet: gr.update(visible=table.n_refused > 0),
+        }
+
+    def _turn(
+        self, by: int, job: str, choice: Choice, page: int, flagged: Mapping[int, str], language: str
+    ) -> Updates:
+        try:
+            return self._show(job, choice, page + by if by else 0, flagged, language)
+        except FraudError as error:
+            return self._nothing() | {self._problem: self._alert(error, language)}
+
+    def _flag(
+        self,
+        ticked: str,
+        job: str,
+        flagged: dict[int, str],
+        label: str | None,
+        comment: str,
+        consent: bool,
+        choice: Choice,
+        page: int,
+        language: str,
+        request: gr.Request,
+    ) -> Updates:
+        positions = [int(p) for p in (ticked or "").split(",") if p.isdecimal()]
+        positions = [p for p in dict.fromkeys(positions) if p not in flagged]
+        if not positions or len(positions) > MAX_FLAGS:
+            key = "batch_flag_many" if positions else "batch_flag_none"
+            return {self._receipts: alert_html(text(key, language, n=MAX_FLAGS))}
+        try:
+            table = self._desk.table(job)
+            found = flag_rows(
+                self._service,
+                table,
+                [p for p in positions if p < len(table)],
+                label=label,
+                comment=comment or "",
+                consent=consent is True,
+                session=request.session_hash or "",
+                address=address_of(request),
+            )
+        except FraudError as error:
+            return {self._receipts: self._alert(error, language)}
+        kept = {one.position: one.receipt.receipt_id for one in found if one.receipt is not None}
+        flagged = flagged | kept
+        updates: Updates = {
+            self._flagged: flagged,
+            self._receipts: words.flags_html(found, self._service.profile, language),
+        }
+        if kept:
+            updates[self._label], updates[self._comment], updates[self._consent] = None, "", False
+        return updates | self._show(job, choice, page, flagged, language)
+
+    def _say_again(
+        self, job: str, choice: Choice, page: int, flagged: Mapping[int, str], language: str
+    ) -> Updates:
+        if not job:
+            return {self._problem: ""}
+        try:
+            found = self._desk.progress(job)
+            updates = self._about_it(self._desk.sheet(job), language) | self._tick(job, language)
+            if found.state == "done":
+                updates |= self._show(job, choice, page, flagged, language, first=True)
+                updates |= self._show(job, choice, page, flagged, language)
+        except FraudError as error:
+            return self._nothing() | {self._problem: self._alert(error, language)}
+        return updates
+
+    def _alert(self, error: FraudError, language: str) -> str:
+        return alert_html(words.problem_text(error, self._service.profile, language))
+
+    def _nothing(self) -> Updates:
         hidden = gr.update(visible=False)
-        return {self._summary: "", self._table: hidden, self._download: hidden, self._refused: hidden}
-
-
-def _introduction(service: FraudService, language: str) -> str:
-    profile = service.profile
-    needed = [profile.columns.time, *(e.column for e in profile.entities)]
-    needed += [field.column for field in profile.fields if field.required]
-    names = ", ".join(f"<code>{html.escape(name)}</code>" for name in dict.fromkeys(filter(None, needed)))
-    return (
-        f"<h2>{text('batch_title', language)}</h2>"
-        f'<p class="quiet">{text("batch_lead", language, columns=names)}</p>'
-    )
-
-
-def _alerts(scored: pd.DataFrame, model: str) -> "pd.Series[bool]":
-    return scored[f"{model}_decision"] != "approve"
-
-
-def _summary(result: BatchResult, language: str) -> str:
-    scored = result.scored
-    first, second = (_alerts(scored, model) for model in MODELS)
-    counts: Mapping[str, int] = {
-        "scored": len(scored),
-        "refused": len(result.rejected),
-        "first": int(first.sum()),
-        "second": int(second.sum()),
-        "differ": int((first != second).sum()),
-        "shown": min(len(scored), SHOWN_ROWS),
-    }
-    shown = {key: number(value, language, 0) for key, value in counts.items()}
-    return f'<div class="sheet" role="status"><p>{text("batch_summary", language, **shown)}</p></div>'
-
-
-def _risk_table(service: FraudService, result: BatchResult, language: str) -> pd.DataFrame:
-    """Return the rows of highest mean probability, with what identifies them and both answers."""
-    profile, scored = service.profile, result.scored
-    mean = scored[[f"{model}_probability" for model in MODELS]].mean(axis=1)
-    top = scored.loc[mean.sort_values(ascending=False, kind="stable").index[:SHOWN_ROWS]]
-    roles = profile.columns
-    columns: dict[str, Any] = {}
-    if roles.id is not None and roles.id in top.columns:
-        columns[column_label(profile, roles.id, language)] = top[roles.id].astype(str).tolist()
-    for model in MODELS:
-        columns[text(f"model_{model}", language)] = [
-            f"{probability(p, language)} {text(f'decision_{decision}', language)}"
-            for p, decision in zip(top[f"{model}_probability"], top[f"{model}_decision"], strict=True)
-        ]
-    naming = [roles.amount, *(e.column for e in profile.entities), roles.time]
-    for name in (n for n in naming if n is not None and n in top.columns):
-        columns[column_label(profile, name, language)] = [_cell(value) for value in top[name]]
-    return pd.DataFrame(columns)
-
-
-def _cell(value: object) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, pd.Timestamp) else str(value)
-
-
-def _refused_table(result: BatchResult, language: str) -> pd.DataFrame:
-    names = [text(key, language) for key in ("batch_row", "batch_column", "batch_reason")]
-    rows = [(r.row, r.column, r.reason) for r in result.rejected[:1000]]
-    return pd.DataFrame(rows, columns=names)
+        return {
+            self._job: "",
+            self._page: 0,
+            self._flagged: {},
+            self._timer: gr.Timer(active=False),
+            self._file: None,
+            self._problem: "",
+            self._opened: hidden,
+            self._cancel: hidden,
+            self._forget: gr.update(visible=True),
+            self._progress: "",
+            self._results: hidden,
+            self._receipts: "",
+        }

@@ -9,17 +9,21 @@ import gradio as gr
 
 from fraud.errors import SettingsError
 from fraud.service import FraudService
+from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.first_render import Page
 from fraud.ui.language import Localised
 from fraud.ui.memory import RECALL, REMEMBER_LANGUAGE, RESUME, RESUME_IF_NEEDED, read_recalled
+from fraud.ui.models import ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, text
-from fraud.ui.theme import STYLESHEET, page_head, page_theme
+from fraud.ui.theme import BATCH_STYLESHEET, STYLESHEET, page_head, page_theme
+from fraud.ui.versions import VersionsTab
 
+_TABS = ("batch", "review", "monitoring", "versions", "models")
 _CONCURRENT = 8
 _WAITING = 128
 
@@ -41,7 +45,7 @@ def mount_arguments(service: FraudService, *, mcp: bool = False) -> dict[str, An
     return {
         "mcp_server": mcp,
         "theme": page_theme(),
-        "css_paths": [STYLESHEET],
+        "css_paths": [STYLESHEET, BATCH_STYLESHEET],
         "head": page_head(),
         "max_file_size": MAX_FILE,
         "footer_links": [],
@@ -54,12 +58,15 @@ def mount_arguments(service: FraudService, *, mcp: bool = False) -> dict[str, An
 
 
 def build_blocks(
-    service: FraudService, review_password: str | None = None, reviewers: Sequence[str] = ()
+    service: FraudService,
+    review_password: str | None = None,
+    reviewers: Sequence[str] = (),
+    tables: TableDesk | None = None,
 ) -> Page:
     """Return the page over a service; its form follows the profile of the model that serves now.
 
     Maintainers review flags on it with `review_password`, or signed in under one of `reviewers`; without
-    either nobody can.
+    either nobody can. `tables` scores tables; by default one of its own.
     """
     localised = Localised()
     page = Page(
@@ -82,14 +89,25 @@ def build_blocks(
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
-                BatchTab(service, localised, language)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"):
+                BatchTab(service, localised, language, tables)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
+            ) as reviewed:
                 access = ReviewAccess(review_password, reviewers=reviewers)
                 review = ReviewTab(service, localised, language, access)
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_monitoring", chosen)}, id="monitoring"
             ) as opened:
                 MonitoringTab(service, localised, language, opened)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_versions", chosen)}, id="versions"
+            ) as versions:
+                VersionsTab(service, localised, language, versions, access, review.token)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
+            ) as models:
+                ModelsTab(service, language, models)
+        review.follow(reviewed)
         _wire(service, page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
@@ -127,9 +145,9 @@ def _wire(
     def resume(said: object) -> dict[Any, Any]:
         recalled = read_recalled(said)
         chosen = recalled.chosen or recalled.shown or "en"
-        as_sent = chosen == recalled.shown
-        own = {tabs: gr.update(selected=recalled.tab)} if recalled.tab in ("review", "monitoring") else {}
-        return merge({} if as_sent else first_view(chosen), tab.recall(recalled, chosen), own)
+        own = {tabs: gr.update(selected=recalled.tab)} if recalled.tab in _TABS else {}
+        anew = {} if chosen == recalled.shown else first_view(chosen)
+        return merge(anew, tab.recall(recalled, chosen), own)
 
     def say_again(chosen: str, account: gr.OAuthProfile | None, *state: Any) -> dict[Any, Any]:
         said = tab.in_language(chosen, *state[:n_state])

@@ -7,10 +7,10 @@ from typing import Any
 
 from fraud import formats
 from fraud.data.profile import Profile
+from fraud.models.figures.labels import unit_name
 from fraud.records import MODELS, Flag, Label, Prediction
 from fraud.reviewing import ReviewCase
 from fraud.ui.form import moment_of
-from fraud.ui.reasons import unit_name
 from fraud.ui.texts import column_label, text
 
 _SHOWN_VOTES = 8
@@ -41,6 +41,9 @@ def word_html(case: ReviewCase, language: str) -> str:
         f"{formats.moment(flag.flagged_at.astimezone(UTC), language)} UTC \u00b7 "
         f"<code>{html.escape(flag.flag_id)}</code></p>"
     ]
+    if case.stands_for is not None:
+        stands_for = formats.number(case.stands_for, language, 0)
+        parts.append(f'<p class="quiet">{text("review_stands_for", language, n=stands_for)}</p>')
     if flag.comment:
         parts.append(f"<blockquote>{html.escape(flag.comment)}</blockquote>")
     others = [vote for vote in case.votes if vote.flag_id != flag.flag_id]

@@ -211,7 +211,7 @@ class FlagSection:
         """What `in_language` needs of the section's state, in its order."""
         return [self.receipt_id, self._verdict, self._label]
 
-    def _wire(self, language: Any, prediction_id: gr.State) -> None:
+    def _wire(self, language: Any, prediction_id: gr.components.Component) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         for button, verdict in ((self._right, Verdict.RIGHT), (self._wrong, Verdict.WRONG)):
             chosen = [*self.outputs, prediction_id]

@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from fraud.data.profile import Entity, InputField, Profile
+from fraud.models.figures.labels import unit_name
 from fraud.service import FraudService
 from fraud.ui.language import Localised, Words
-from fraud.ui.reasons import unit_name
 from fraud.ui.texts import text, time_label
 
 _MANY_NUMBERS = 12

@@ -17,6 +17,7 @@ from fraud.monitoring.words import (
     column_name,
     figure_name,
     headline,
+    opinions_lines,
     reason,
     say,
     segment_name,
@@ -43,10 +44,13 @@ def command(words: str) -> str:
 
 
 def lead_html(record: MonitoringRecord | None, language: str) -> str:
-    """Return the tab's title, and that its history is an example where it is one."""
-    note = ""
+    """Return the tab's title, and that its history is an example or was played where it is."""
+    note = words = ""
     if record is not None and record.example:
         words = text("monitoring_example", language, command=command(RUN))
+    elif record is not None and record.report.get("simulated"):
+        words = text("monitoring_simulated", language)
+    if words:
         note = f'<p class="example-note" role="note">{icon("unsure")}<span>{words}</span></p>'
     lead = f'<p class="quiet">{text("monitoring_lead", language)}</p>'
     return f"<h2>{text('monitoring_title', language)}</h2>{lead}{note}"
@@ -264,7 +268,17 @@ def figures_html(report: Mapping[str, Any], language: str) -> str:
     tables = "".join(_figures(name, model, language) for name, model in report["models"].items())
     question = question_html(text("figures_question", language), text("figures_realised_help", language))
     notes = "".join(f'<p class="fine">{say(note, language)}</p>' for note in ("naive_note", "cbpe_note"))
+    notes = _opinions(report, language) + notes
     return f'{question}<div class="pair">{tables}</div>{notes}'
+
+
+def _opinions(report: Mapping[str, Any], language: str) -> str:
+    """Return what the answers rest on, model by model."""
+    found = []
+    for name, model in report["models"].items():
+        words = html.escape(" ".join(opinions_lines(model.get("opinions"), language)))
+        found.append(f'<p class="fine"><b>{MODEL_TITLES[name]}</b>: {words}</p>' if words else "")
+    return "".join(found)
 
 
 def _figures(name: str, model: Mapping[str, Any], language: str) -> str:
@@ -308,6 +322,8 @@ def drift_html(report: Mapping[str, Any], language: str) -> str:
     """Return the question that the ranking answers, with the answer and its legend."""
     notes = [html.escape(reason(r["code"], r["params"], language)) for r in report["drift"]["reasons"]]
     notes += [html.escape(reason(r["code"], r["params"], language)) for r in report["domain"]["reasons"]]
+    season = [r for r in report["drift"].get("assumptions", []) if r["code"].startswith("season_")]
+    notes += [html.escape(reason(r["code"], r["params"], language)) for r in season]
     legend = (
         f'<div class="marks"><span><i class="swatch drifted"></i>{text("legend_drifted", language)}</span>'
         f'<span><i class="swatch before"></i>{text("legend_as_before", language)}</span></div>'

@@ -4,12 +4,12 @@ Feature names are never parsed: a column may hold any character, so names are bu
 them and looked up.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fraud import formats
 from fraud.data.profile import WINDOW_PATTERN, HistoryAggregate, InputField, Profile
+from fraud.models.figures.labels import place, unit_name
 from fraud.records import Reason
 from fraud.ui.texts import column_label, text
 
@@ -78,7 +78,6 @@ _UNITS = {
     "h": (("hour", "hours"), ("hora", "horas")),
     "d": (("day", "days"), ("dia", "dias")),
 }
-_POSITION_WORDS = re.compile(r"\b(latitude|longitude|lat|lon|long)\b( d[aeo]s? | of (the )?)?", re.IGNORECASE)
 _FEMININE = ("ção", "são", "dade", "gem", "a")
 
 
@@ -138,13 +137,6 @@ def _field(field: InputField, currency: str) -> Writer:
     return write
 
 
-def unit_name(unit: str, language: str) -> str:
-    """Return a field's unit in the language; units that are no words stay as they are."""
-    if not language.startswith("pt"):
-        return unit
-    return {"days": "dias", "years": "anos", "hours": "horas", "minutes": "minutos"}.get(unit, unit)
-
-
 def _calendar(name: str) -> Writer:
     def write(value: Value, language: str) -> str:
         label = _of(_CALENDAR[name], language)
@@ -162,18 +154,13 @@ def _calendar(name: str) -> Writer:
 
 def _distance(profile: Profile, name: str, origin: str, destination: str) -> Writer:
     def write(value: Value, language: str) -> str:
-        ends = [_place(column_label(profile, column, language)) for column in (origin, destination)]
+        ends = [place(column_label(profile, column, language)) for column in (origin, destination)]
         label = formats.pretty(name)
         if all(ends) and ends[0] != ends[1]:
             label = _of(("Distance between {} and {}", "Distância entre {} e {}"), language).format(*ends)
         return f"{label}: {_plain(value, language)}{'' if value is None else ' km'}"
 
     return write
-
-
-def _place(label: str) -> str:
-    """Return what is left of a position's label: "Home latitude" -> "home"."""
-    return _POSITION_WORDS.sub("", label).strip().lower()
 
 
 def _age(profile: Profile, since: str) -> Writer:

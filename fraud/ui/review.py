@@ -182,6 +182,15 @@ class ReviewTab:
         ]  # fmt: skip
 
     @property
+    def token(self) -> gr.State:
+        """The login, for tabs that share it; a token that another tab has ended may stay in it."""
+        return self._token
+
+    def follow(self, tab: gr.Tab) -> None:
+        """Show, whenever this tab is opened, what a login or logout on another one has changed."""
+        tab.select(self._opened, [self._language, self._token], self.outputs, **_QUIET)
+
+    @property
     def state(self) -> list[Any]:
         """What `in_language` needs of the tab's state, in its order."""
         return [self._token]
@@ -225,6 +234,14 @@ class ReviewTab:
                 self._sign_in: gr.update(visible=False),
                 self._sign_in_other: gr.update(visible=True),
             }
+
+    def _opened(self, language: str, token: str, account: gr.OAuthProfile | None = None) -> Any:
+        if not token:
+            return gr.skip()
+        try:
+            return self._present(self._access.login_of(token, account), language)
+        except FraudError:
+            return self._closed()
 
     def _enter(self, language: str, name: str, password: str, request: gr.Request) -> dict[Any, Any]:
         address = request.client.host if request.client else ""

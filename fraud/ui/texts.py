@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.formats import exact, pretty
+from fraud.ui.texts_batch import BATCH_TEXTS
 from fraud.ui.texts_keep import KEEP_TEXTS
+from fraud.ui.texts_models import MODELS_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
 from fraud.ui.texts_notices import NOTICE_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
@@ -13,6 +15,7 @@ from fraud.ui.texts_programs import PROGRAMS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
 from fraud.ui.texts_score import SCORE_TEXTS
 from fraud.ui.texts_tracing import TRACING_TEXTS
+from fraud.ui.texts_versions import VERSIONS_TEXTS
 
 LANGUAGES = ("en", "pt-BR")
 LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "pt-BR": "Português"}
@@ -159,26 +162,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     # A whole table
     "tab_score": ("One transaction", "Uma transação"),
-    "tab_batch": ("A table", "Uma tabela"),
-    "batch_title": ("Score a whole table", "Pontuar uma tabela inteira"),
-    "batch_lead": (
-        "A CSV or Parquet file of at most 20 MB with the columns {columns}. Each row sees the earlier rows "
-        "of its file. Nothing of it enters the feedback dataset.",
-        "Um arquivo CSV ou Parquet de no máximo 20 MB com as colunas {columns}. Cada linha vê as linhas "
-        "anteriores do arquivo. Nada dele entra nos dados de feedback.",
-    ),
-    "batch_sample": ("Download a sample file", "Baixar um arquivo de exemplo"),
-    "batch_file": ("Table to score", "Tabela a pontuar"),
-    "batch_download": ("Download all scored rows (CSV)", "Baixar todas as linhas pontuadas (CSV)"),
-    "batch_summary": (
-        "<b>{scored} rows scored, {refused} refused.</b> Random Forest raises {first} alerts, XGBoost "
-        "{second}; they differ on {differ} rows. Below, the {shown} rows of highest risk.",
-        "<b>{scored} linhas pontuadas, {refused} recusadas.</b> Random Forest dá {first} alertas, XGBoost "
-        "{second}; diferem em {differ} linhas. Abaixo, as {shown} linhas de maior risco.",
-    ),
-    "batch_row": ("Row", "Linha"),
-    "batch_column": ("Column", "Coluna"),
-    "batch_reason": ("Why it was refused", "Por que foi recusada"),
     # Errors, by code
     "error_empty": ("The table has no rows.", "A tabela não tem linhas."),
     "error_column_missing": (
@@ -313,6 +296,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_account_takeover": ("Account takeover", "Conta invadida"),
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
+    **BATCH_TEXTS,
     **KEEP_TEXTS,
     **NOTICE_TEXTS,
     **PROGRAMS_TEXTS,
@@ -321,6 +305,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     **TRACING_TEXTS,
     **OPERATIONS_TEXTS,
     **MONITORING_TEXTS,
+    **VERSIONS_TEXTS,
+    **MODELS_TEXTS,
 }
 
 

@@ -17,6 +17,12 @@ MONITORING_TEXTS: Mapping[str, tuple[str, str]] = {
         "Simulated production, an example: your own history replaces it after the first {command}.",
         "Produção simulada, um exemplo: seu próprio histórico o substitui após o primeiro {command}.",
     ),
+    "monitoring_simulated": (
+        "Simulated production that you played: no figure here is of a real customer. For your own history, "
+        "start the demo without FRAUD_MONITORING_DIR.",
+        "Produção simulada que você executou: nenhum número aqui é de um cliente real. Para o seu próprio "
+        "histórico, inicie a demonstração sem FRAUD_MONITORING_DIR.",
+    ),
     "monitoring_empty": ("Nobody has looked yet", "Ninguém olhou ainda"),
     "monitoring_empty_says": (
         "There is no monitoring run to show. A run reads the predictions that were kept with consent and the "

@@ -43,6 +43,12 @@ REVIEW_TEXTS: Mapping[str, tuple[str, str]] = {
     "review_said_legitimate": ("Reported as legitimate", "Relatada como legítima"),
     "review_verdict_right": ("“The answer was right”", "“A resposta estava certa”"),
     "review_verdict_wrong": ("“The answer was wrong”", "“A resposta estava errada”"),
+    "review_stands_for": (
+        "Drawn by lot: this answer speaks for about {n} predictions. A slip would weigh as much as the "
+        "truth, so monitoring counts it only with your second opinion.",
+        "Sorteada: esta resposta fala por cerca de {n} previsões. Um engano pesaria tanto quanto a verdade, "
+        "por isso o monitoramento só a conta com a sua segunda opinião.",
+    ),
     "review_no_votes": (
         "Nobody else has said anything of this transaction.",
         "Ninguém mais disse nada desta transação.",

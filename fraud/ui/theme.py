@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 STYLESHEET = Path(__file__).with_name("style.css")
+BATCH_STYLESHEET = Path(__file__).with_name("batch.css")
 NOTICES_STYLE = Path(__file__).with_name("notices.css")
 SCRIPT = Path(__file__).with_name("page.js")
 _INK, _INK_DARK = "#1f2430", "#e8eaf0"

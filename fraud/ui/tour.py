@@ -7,7 +7,7 @@ import gradio as gr
 from fraud.ui.language import Localised, Words
 from fraud.ui.texts import text
 
-_POINTED = ("#answer-random_forest, #answer-xgboost", ".answer .bars", "#examples, #what-if", "#flag")
+_POINTED = ("#answer-random_forest, #answer-xgboost", ".answer .signed", "#examples, #what-if", "#flag")
 """What each step points at, as a selector of the page."""
 _OPEN = '() => { window.fraudPage.tour(1); return {visible: true, __type__: "update"}; }'
 _CLOSE = '() => { window.fraudPage.tour(0); return {visible: false, __type__: "update"}; }'

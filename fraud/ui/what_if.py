@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from fraud import formats
 from fraud.data.profile import Profile
 from fraud.errors import FraudError
+from fraud.models.figures.labels import unit_name
 from fraud.models.report import MODEL_COLOURS
 from fraud.records import MODELS, Prediction
 from fraud.service import FraudService
@@ -18,7 +19,6 @@ from fraud.ui.answers import place
 from fraud.ui.form import level_name, moment_of
 from fraud.ui.language import Localised
 from fraud.ui.plots import plot_data, response_figure
-from fraud.ui.reasons import unit_name
 from fraud.ui.texts import column_label, error_text, text
 
 _DECISIONS = ("approve", "review", "decline")

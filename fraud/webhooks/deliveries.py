@@ -140,10 +140,13 @@ class WebhookOutbox:
             )
         return self._endpoints[name]
 
-    def enqueue(self, event_type: str, data: Mapping[str, object], at: datetime) -> Enqueued | None:
+    def enqueue(
+        self, event_type: str, data: Mapping[str, object], at: datetime, *, message_id: str | None = None
+    ) -> Enqueued | None:
         """Return only once the message survives a crash; None, and nothing is written, if nobody wants it.
 
-        `data` gets a `sequence` larger than that of every earlier message of its topic.
+        `data` gets a `sequence` larger than that of every earlier message of its topic. Whoever may be
+        killed and come again names the message: what is kept already under that id is left as it is.
 
         Raises
         ------
@@ -155,8 +158,11 @@ class WebhookOutbox:
         wanted = [endpoint.name for endpoint in self.endpoints if endpoint.wants(event_type)]
         if not wanted:
             return None
-        now_ms, message_id = _ms(at), new_id("msg")
+        now_ms, message_id = _ms(at), message_id or new_id("msg")
         with self._file.transaction() as database:
+            kept = _kept(database, message_id)
+            if kept is not None:
+                return kept
             self._require_room(database)
             sequence = _next_sequence(database, topic_of(event_type), now_ms)
             body = write_body(event_type, at, {**data, "sequence": sequence})
@@ -319,6 +325,16 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
     return Delivery(
         message_id, event_type, sequence, endpoint, state, attempts, due_at, tried_at, status, problem
     )
+
+
+def _kept(database: Connection, message_id: str) -> Enqueued | None:
+    found = database.execute("SELECT sequence FROM messages WHERE message_id = ?", (message_id,)).fetchone()
+    if found is None:
+        return None
+    names = database.execute(
+        "SELECT endpoint FROM deliveries WHERE message_id = ? ORDER BY seq", (message_id,)
+    ).fetchall()
+    return Enqueued(message_id, int(found[0]), tuple(name for (name,) in names))
 
 
 def _next_sequence(database: Connection, topic: str, now_ms: int) -> int:

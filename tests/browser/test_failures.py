@@ -76,6 +76,7 @@ def test_a_reload_in_the_middle_keeps_form_verdict_and_comment(
     page.wait_for_timeout(1_000)
     page.click("#flag-wrong")
     page.get_by_label("Comment (optional)").fill("called the bank")
+    page.wait_for_function("sessionStorage.fraud_flag?.includes('called the bank')")
     page.reload()
     expect(page.get_by_label(AMOUNT)).to_have_value("4321")
     expect(page.get_by_label("Comment (optional)")).to_have_value("called the bank")

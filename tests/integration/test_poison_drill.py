@@ -1,19 +1,29 @@
-"""Hostile flags on one slice: what trust keeps and what naivety costs (in full: benchmarks/poison.py)."""
+"""Hostile flags on one slice: what trust keeps, what naivety costs, and what the gate says to each."""
 
 import pytest
 
-from benchmarks.poison import drill, small_profile
+from benchmarks.poison import CATEGORY, CHANNEL, drill, small_profile
 from fraud.retraining.gate import GatePolicy
+from fraud.retraining.slice_gate import SlicePolicy
+
+# A fifth of the real window: its frauds cannot prove 0.02 overall, nor fill slices of 50.
+POLICY = GatePolicy(margin_ap=0.15, margin_f1=0.15, slices=SlicePolicy(min_frauds=20))
 
 
 @pytest.mark.slow
-def test_trust_keeps_the_attacked_slices_recall_and_believing_everybody_does_not() -> None:
+def test_trust_keeps_the_attacked_slices_recall_and_the_gate_refuses_who_believed_everybody() -> None:
     profile = small_profile(n_transactions=80_000, days=120, test_days=45, trees=25, rounds=80)
-    clean, trust, naive = drill(profile, n_flags=600)
-    for result in (clean, trust, naive):
+    clean, honest, trust, naive = drill(profile, 600, POLICY)
+    for result in (clean, honest, trust, naive):
         print(result)
     # The margin, or one fraud where the slice has so few that one is more than the margin.
     margin = max(GatePolicy().margin_f1, 1 / clean.n_slice)
     assert trust.recall_slice >= clean.recall_slice - margin
     assert naive.recall_slice < clean.recall_slice - 5 * margin
     assert trust.weight < 10 < 200 < naive.weight
+
+    assert not naive.overall, "the overall margins let the attack through"
+    attacked = {finding.slice for finding in naive.harmed if finding.metric == "recall"}
+    assert f"category={CATEGORY} and channel={CHANNEL}" in attacked
+    assert not (honest.overall or honest.harmed), "another seed is an equal"
+    assert not (trust.overall or trust.harmed)

@@ -1,5 +1,6 @@
 """Flag, commit, review, retrain: the receipt tells each step, and each is a fact of a record."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fraud.registry import ModelRegistry
 from fraud.repositories.local import LocalRepository
 from fraud.retraining.gate import GatePolicy
 from fraud.retraining.job import retrain
+from fraud.retraining.request import Request
 from fraud.service import FraudService
 from fraud.serving.champion import Champion
 
@@ -60,13 +62,15 @@ def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path) -> No
     assert told(rejected) == ("committed", "reject", None, "a maintainer rejected it")
 
     outcome = retrain(
-        registry=registry,
-        artifacts=small_bundle,
-        dataset=dataset,
-        revision=None,
-        base=base,
-        now=datetime.now(UTC) + timedelta(seconds=1),
-        policy=GatePolicy(margin_ap=0.9, margin_f1=0.9, min_frauds=1),
+        Request(
+            registry=registry,
+            artifacts=small_bundle,
+            dataset=dataset,
+            runs=tmp_path / "retraining",
+            base=base,
+            now=datetime.now(UTC) + timedelta(seconds=1),
+            gate=replace(GatePolicy.of_margin(0.9), min_frauds=1),
+        )
     )
     assert outcome.version == "1.0.1", outcome.verdict
     assert told(accepted) == ("committed", "accept", "1.0.1", None)

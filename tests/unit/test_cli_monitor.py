@@ -50,7 +50,7 @@ def test_each_state_has_its_exit_code(asked, capsys, state, code) -> None:
 
 
 def test_before_any_feedback_there_is_insufficient_evidence_and_a_report(tmp_path, capsys) -> None:
-    assert main(["monitor", "--until", "2026-11-22T00:00Z"]) == 3
+    assert main(["monitor"]) == 3
     assert "no prediction" in capsys.readouterr().out.lower()
     directory = tmp_path / "feedback" / "monitoring"
     assert json.loads((directory / "report" / "report.json").read_text())["n_predictions"] == 0
@@ -64,6 +64,7 @@ def test_before_any_feedback_there_is_insufficient_evidence_and_a_report(tmp_pat
         (["--window", "0d"], "--window must be"),
         (["--window", "367d"], "--window must be"),
         (["--until", "yesterday"], "--until must be a time such as"),
+        (["--until", "2999-01-01T00:00Z"], "--until 2999-01-01T00:00Z has not come yet"),
         (["--revision", "f" * 40], "f" * 40),
     ],
 )
@@ -78,7 +79,7 @@ def test_a_damaged_ledger_is_one_sentence_and_exit_code_2(tmp_path, capsys) -> N
     directory = tmp_path / "feedback" / "monitoring"
     directory.mkdir(parents=True)
     (directory / "ledger.json").write_text("{")
-    assert main(["monitor", "--until", "2026-11-22T00:00Z"]) == 2
+    assert main(["monitor"]) == 2
     assert "damaged" in capsys.readouterr().err
 
 
@@ -98,9 +99,47 @@ def test_a_window_ends_with_the_last_full_hour_unless_told() -> None:
     assert end_of_window(None, now) == datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert end_of_window("2026-10-01", now) == datetime(2026, 10, 1, tzinfo=UTC)
     assert timedelta(days=window_days("366d")) == timedelta(days=366)
+    with pytest.raises(SettingsError):
+        end_of_window("2026-11-22T12:35Z", now)
+    assert end_of_window("2026-11-22T12:35Z", now, simulated=True) > now, "played days may lie ahead"
     for text in ("", "7", "7w", "-1d", "1.5d", "99999d"):
         with pytest.raises(SettingsError):
             window_days(text)
+
+
+@pytest.mark.parametrize(
+    ("n", "language", "words"),
+    [
+        (1, "en", "An alert on one part of the traffic"),
+        (2, "en", "Alerts on 2 parts of the traffic"),
+        (1, "pt-BR", "Um alerta em uma parte do tráfego"),
+        (2, "pt-BR", "Alertas em 2 partes do tráfego"),
+    ],
+)
+def test_parts_of_the_traffic_are_counted_in_words(asked, capsys, n, language, words) -> None:
+    parts = [alert(f"segment:channel={level}:xgboost") for level in ("online", "chip")[:n]]
+    asked["outcome"] = RunOutcome("alert", report(state="alert", alerts=parts), (), False)
+    assert main(["monitor", "--language", language]) == 1
+    assert words in capsys.readouterr().out
+
+
+def test_the_assumed_rate_of_wrong_answers_is_a_setting(asked, monkeypatch, capsys) -> None:
+    main(["monitor"])
+    assert asked["arguments"]["policy"].evidence.answers.error == 0.02
+    monkeypatch.setenv("FRAUD_ANSWER_ERROR", "0.05")
+    main(["monitor"])
+    policy = asked["arguments"]["policy"]
+    assert policy.evidence.answers.error == policy.segments.evidence.answers.error == 0.05
+    monkeypatch.setenv("FRAUD_ANSWER_ERROR", "0.6")
+    assert main(["monitor"]) == 2
+    assert "FRAUD_ANSWER_ERROR" in capsys.readouterr().err
+
+
+def test_a_played_history_is_marked_as_simulated(asked, tmp_path) -> None:
+    main(["monitor"])
+    assert asked["arguments"]["simulated"] is False
+    main(["monitor", "--simulated", str(tmp_path / "played")])
+    assert asked["arguments"]["simulated"] is True
 
 
 def _transition(*, firing: bool) -> Transition:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fraud.cli import main
-from fraud.errors import AccessDenied, BundleRefused, NotFound, SettingsError, StorageError
+from fraud.errors import AccessDenied, BundleRefused, NotFound, RepositoryError, SettingsError, StorageError
 from fraud.models.bundle import GOLDEN_FILE, MANIFEST, digest
 from fraud.models.signing import SIGNATURE_FILE, SigningKey, TrustedKeys
 from fraud.registry import ModelRegistry
@@ -42,7 +42,12 @@ def desk(registry: ModelRegistry, small_bundle: Path, outbox: WebhookOutbox, tmp
     registry.ensure_champion(small_bundle)
     registry.record(release(small_bundle, tmp_path, "1.0.1"), "second")
     registry.set_challenger("1.0.1")
-    return ReleaseDesk(registry, small_bundle, outbox, clock=lambda: NOW)
+    return ReleaseDesk(registry, small_bundle, outbox, clock=lambda: NOW, journal=tmp_path / "rollback.json")
+
+
+def killed(*_: object, **__: object) -> None:
+    """Stands for a death: no handler of this package catches it."""
+    raise KeyboardInterrupt
 
 
 def bodies(outbox: WebhookOutbox) -> list[dict[str, object]]:
@@ -77,20 +82,67 @@ def test_a_rollback_is_told_as_one_with_a_larger_sequence(desk: ReleaseDesk, out
     assert second["data"]["sequence"] > first["data"]["sequence"]
 
 
-def test_promoting_the_champion_again_tells_the_nodes_again_and_changes_nothing(
+def test_promoting_the_champion_again_tells_nobody_twice_and_changes_nothing(
     desk: ReleaseDesk, outbox: WebhookOutbox
 ) -> None:
-    desk.promote("1.0.1", who="m")
+    first = desk.promote("1.0.1", who="m")
     head = desk.registry.head()
-    again = desk.promote("1.0.1", who="m")  # the first may have died before anybody was told
+    again = desk.promote("1.0.1", who="m")
     assert not again.changed and desk.registry.head() == head
-    assert [body["data"]["version"] for body in bodies(outbox)] == ["1.0.1", "1.0.1"]
+    assert again.told == first.told and len(outbox.deliveries()) == 1
+
+
+def test_promoting_again_tells_who_was_not_told_because_the_first_was_killed(
+    desk: ReleaseDesk, outbox: WebhookOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as died, pytest.raises(KeyboardInterrupt):
+        died.setattr(outbox, "enqueue", killed)
+        desk.promote("1.0.1", who="m")
+    assert desk.registry.aliases().champion == "1.0.1" and outbox.deliveries() == ()
+    assert not desk.promote("1.0.1", who="m").changed
+    assert [body["data"]["version"] for body in bodies(outbox)] == ["1.0.1"]
+
+
+def test_a_rollback_that_was_killed_is_finished_and_not_undone_by_the_next_one(
+    desk: ReleaseDesk, outbox: WebhookOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.promote("1.0.1", who="m")
+    with monkeypatch.context() as died, pytest.raises(KeyboardInterrupt):
+        died.setattr(outbox, "enqueue", killed)
+        desk.rollback(who="m")
+    assert desk.registry.aliases().champion == "1.0.0"
+    assert desk.rollback(who="m").aliases.champion == "1.0.0", "1.0.1 was rolled back from"
+    assert [body["type"] for body in bodies(outbox)] == ["model.promoted", "model.rolled_back"]
+    assert desk.rollback(who="m").aliases.champion == "1.0.1", "a rollback that ended can be rolled back"
+
+
+def test_a_rollback_killed_before_it_moved_anything_moves_when_asked_again(
+    desk: ReleaseDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.promote("1.0.1", who="m")
+    with monkeypatch.context() as died, pytest.raises(KeyboardInterrupt):
+        died.setattr(ModelRegistry, "rollback", killed)
+        desk.rollback(who="m")
+    assert desk.registry.aliases().champion == "1.0.1"
+    assert desk.rollback(who="m").aliases.champion == "1.0.0"
+
+
+def test_a_journal_that_is_none_stops_no_rollback(desk: ReleaseDesk, tmp_path: Path) -> None:
+    desk.promote("1.0.1", who="m")
+    (tmp_path / "rollback.json").write_text("{")
+    assert desk.rollback(who="m").aliases.champion == "1.0.0"
+
+
+def test_two_that_roll_back_at_once_do_not_bring_back_what_they_flee(desk: ReleaseDesk) -> None:
+    desk.promote("1.0.1", who="m")
+    assert desk.registry.rollback(to="1.0.0").champion == "1.0.0"
+    assert desk.registry.rollback(to="1.0.0").champion == "1.0.0"
 
 
 def test_a_promotion_stands_though_the_nodes_cannot_be_told(
     desk: ReleaseDesk, outbox: WebhookOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StorageError("The disk is full.")
 
     monkeypatch.setattr(outbox, "enqueue", full)
@@ -110,17 +162,6 @@ def test_what_cannot_be_loaded_is_not_promoted(
     with pytest.raises(BundleRefused):
         desk.promote("1.0.2", who="m")
     assert desk.registry.aliases().champion == "1.0.0" and bodies(outbox) == []
-
-
-def test_with_nobody_to_wait_for_a_passed_gate_promotes_and_otherwise_the_challenger_waits(
-    desk: ReleaseDesk, registry: ModelRegistry, small_bundle: Path
-) -> None:
-    assert desk.propose("1.0.1", who="retrain") is None
-    assert registry.aliases().roles["challenger"] == "1.0.1"
-    automatic = ReleaseDesk(registry, small_bundle, automatic=True)
-    moved = automatic.propose("1.0.1", who="retrain")
-    assert moved is not None and moved.aliases.champion == "1.0.1"
-    assert registry.decisions()[0].who == "retrain"
 
 
 def test_without_a_challenger_there_is_nothing_to_promote(desk: ReleaseDesk) -> None:
@@ -217,3 +258,27 @@ def test_a_word_that_no_setting_knows_is_refused(name: str, value: str) -> None:
 
 def test_golden_vectors_are_part_of_what_is_released(small_bundle: Path) -> None:
     assert GOLDEN_FILE in json.loads((small_bundle / MANIFEST).read_text())["files"]
+
+
+def test_a_decision_on_what_has_changed_meanwhile_leaves_no_journal(
+    registry: ModelRegistry, small_bundle: Path, tmp_path: Path
+) -> None:
+    registry.ensure_champion(small_bundle)
+    registry.record(release(small_bundle, tmp_path, "1.0.1"), "second")
+    journal = tmp_path / "journal.json"
+    desk = ReleaseDesk(registry, small_bundle, journal=journal)
+    desk.promote("1.0.1", who="m")
+    seen = registry.aliases().sequence
+    with pytest.raises(RepositoryError, match="decided meanwhile"):
+        desk.rollback(who="m", expected=seen - 1)
+    assert not journal.exists() and registry.aliases().champion == "1.0.1"
+    assert desk.rollback(who="m", expected=seen).aliases.champion == "1.0.0"
+
+
+def test_a_first_promotion_may_expect_a_registry_without_a_champion(
+    registry: ModelRegistry, small_bundle: Path, tmp_path: Path
+) -> None:
+    registry.record(release(small_bundle, tmp_path, "1.0.1"), "second")
+    desk = ReleaseDesk(registry, small_bundle)
+    assert desk.promote("1.0.1", who="m", expected=0).aliases.champion == "1.0.1"
+    assert registry.aliases().previous == "1.0.0"

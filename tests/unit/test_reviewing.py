@@ -7,11 +7,13 @@ from fastapi.testclient import TestClient
 
 from fraud.api import build_api
 from fraud.errors import FlagError, NotFound
+from fraud.feedback.audit import Draw
 from fraud.feedback.dataset import read_events
 from fraud.feedback.trust import TrustPolicy, decide
-from fraud.records import Finding, Score
+from fraud.records import Decision, Finding, Label, Score
 from fraud.repositories.local import LocalRepository
-from fraud.reviewing import case_value
+from fraud.reviewing import case_value, claim_stands_for
+from fraud.ui.evidence import word_html
 from tests.unit.conftest import NOW
 from tests.unit.test_api import no_background
 
@@ -128,6 +130,46 @@ def test_disagreement_comes_before_the_amount_and_the_amount_before_nothing(serv
     apart = value(10, random_forest=0.0, xgboost=1.0)
     assert apart > value(10_000, random_forest=0.0, xgboost=0.0) > value(10, random_forest=0.0, xgboost=0.0)
     assert 0 <= value(10, random_forest=1.0, xgboost=1.0) <= apart <= 4
+
+
+class _EveryLot:
+    """A sampler whose lot falls on everything, with the chance of what nobody suspects."""
+
+    def draw(self, *_: object) -> Draw:
+        return Draw(True, 0.0125)
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_a_claim_that_speaks_for_many_is_decided_first(service, flagged, drained, monkeypatch):
+    """The lot asked, a model saw nothing and somebody says fraud: one slip would stand for many frauds."""
+    shown = [service.score(dict(example["transaction"])) for example in service.examples()]
+    quiet = [n for n, p in enumerate(shown) if any(s.decision is Decision.APPROVE for s in p.scores.values())]
+    for n in range(len(shown)):
+        flagged(n, "s2", amount=9_000)
+    monkeypatch.setattr(service, "_audit", _EveryLot())
+    weighty = flagged(quiet[0])
+    if drained:
+        service.drain()
+    first, second = service.review_queue(2)
+    assert first.flag.flag_id == weighty and first.stands_for == pytest.approx(80)
+    assert second.stands_for is None and first.value > second.value
+    page = word_html(first, "en") + word_html(first, "pt-BR")
+    assert "about 80 predictions" in page and "cerca de 80 previsões" in page
+
+
+def test_only_a_missed_fraud_that_the_lot_asked_about_needs_a_second_opinion(service):
+    prediction = service.score(dict(service.examples()[0]["transaction"]))
+    thresholds = next(iter(prediction.scores.values())).thresholds
+    for model in prediction.scores:
+        prediction.scores[model] = Score(model, 0.0, thresholds, Decision.APPROVE)
+    assert claim_stands_for(prediction, Label.FRAUD, asked=True, chance=0.01) == 100
+    assert claim_stands_for(prediction, Label.FRAUD, asked=True, chance=0.5) is None, "it stands for two"
+    assert claim_stands_for(prediction, Label.FRAUD, asked=False, chance=0.01) is None
+    assert claim_stands_for(prediction, Label.FRAUD, asked=None, chance=None) is None
+    assert claim_stands_for(prediction, Label.LEGITIMATE, asked=True, chance=0.01) is None
+    for model in prediction.scores:
+        prediction.scores[model] = Score(model, 1.0, thresholds, Decision.DECLINE)
+    assert claim_stands_for(prediction, Label.FRAUD, asked=True, chance=0.01) is None, "both alerted"
 
 
 def test_the_queue_reads_a_revision_once(service, flagged, monkeypatch):

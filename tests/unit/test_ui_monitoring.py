@@ -123,6 +123,16 @@ def test_an_example_is_labelled_and_gives_way_to_the_first_own_run(tab, own, tmp
     assert "Simulated production" not in after["lead"]
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Simulated production that you played"), ("pt-BR", "você executou")]
+)
+def test_a_history_that_was_played_is_labelled_and_an_own_one_is_not(tab, own, language, words) -> None:
+    write_monitoring(own)
+    assert words not in _look(tab, language)["lead"]
+    write_monitoring(own, report(simulated=True))
+    assert words in _look(tab, language)["lead"]
+
+
 def test_an_example_of_another_profile_is_not_shown(tab, tmp_path) -> None:
     write_monitoring(tmp_path / "example", report(profile="ulb"), flat=True)
     assert "Nobody has looked yet" in _look(tab)["glance"]

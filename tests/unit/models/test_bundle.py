@@ -11,8 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fraud.data.profile import Profile
+from fraud.data.table import transactions_from_frame
 from fraud.errors import BundleRefused
+from fraud.features.history import History
+from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import MANIFEST, MODEL_FILES, load_bundle
+from fraud.models.bundle_writer import recent_rows
 from fraud.records import MODELS
 from fraud.serving.scorer import Scorer
 
@@ -119,3 +124,22 @@ def test_the_pickle_takes_a_raw_table_in_any_order_and_agrees_with_serving(
         served = scorer.score(record)[name].fraud_probability
         assert served == pytest.approx(probability[index], abs=1e-6)
     assert np.array_equal(model.classes_, [0, 1])
+
+
+def test_an_old_fraud_that_was_reported_late_is_shipped_with_the_past(
+    small_profile: Profile, small_frame: pd.DataFrame
+) -> None:
+    table = transactions_from_frame(small_frame, small_profile)
+    time, known = table.times(), table.known_at_ms.copy()
+    oldest = int(np.flatnonzero(table.labels == 1)[0])
+    assert oldest not in recent_rows(table, small_profile)
+    known[oldest] = time[-1]
+    late = table.with_labels(table.labels, known)
+    assert set(recent_rows(late, small_profile)) - set(recent_rows(table, small_profile)) == {oldest}
+    # Then the shipped past says the same of the labels of the last days as the whole table.
+    part = late.take(np.arange(len(late) - 200, len(late)))
+    shipped = late.take(recent_rows(late, small_profile))
+    names = [n for n in FeaturePipeline.fit(small_profile, late).names if "fraud" in n]
+    whole, little = (History.of(past, small_profile).features(part) for past in (late, shipped))
+    for name in names:
+        np.testing.assert_array_equal(whole[name], little[name])

@@ -21,6 +21,19 @@ def _model(name: str) -> dict[str, Any]:
     }
     return {
         "model": name,
+        "opinions": {
+            "n_lone": 112,
+            "n_confirmed": 3,
+            "n_overturned": 5,
+            "n_weighty": 80,
+            "n_awaiting": 1,
+            "lone_weight": 5.0,
+            "error": {
+                "assumed": 0.02,
+                "found": {"value": 0.0625, "low": 0.027, "high": 0.15},
+                "used": 0.027,
+            },
+        },
         "realised": {
             "n_asked": 200,
             "n_answers": 120,

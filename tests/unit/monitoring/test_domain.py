@@ -84,7 +84,9 @@ def test_the_first_stretch_of_a_version_ends_before_the_window() -> None:
     unknown = np.full(1_000, np.nan)
     no = np.zeros(1_000, bool)
     version = Coded((times >= times[0] + 10 * DAY_MS).astype(np.int32), ("1.0.0", "1.0.1"))
-    log = Observations(times, version, {"a": answers}, unknown, no, no, unknown, unknown, rows)
+    log = Observations(
+        times, version, {"a": answers}, unknown, no.astype(np.int8), no, no, unknown, unknown, rows
+    )
     new = first_stretch(log, "1.0.1", int(times[-1]))
     assert new.predicted_ms[0] >= times[0] + 10 * DAY_MS
     assert new.predicted_ms[-1] - new.predicted_ms[0] <= 14 * DAY_MS

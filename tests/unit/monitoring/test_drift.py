@@ -238,7 +238,7 @@ def test_without_times_or_entities_the_report_says_what_it_assumes() -> None:
     reference = reference_of(rows[0], plain)
     report = measure_drift(reference, window_of(reference, rows[1]))
     assert report.verdict == "ok"
-    assert {a.code for a in report.assumptions} == {"no_times", "no_entities"}
+    assert {a.code for a in report.assumptions} == {"no_times", "no_entities", "season_unknown"}
     assert "hour" not in [c.name for c in report.columns]
 
 
@@ -273,7 +273,9 @@ def test_a_window_of_predictions_is_counted_with_their_answers() -> None:
     answers = {m: ModelAnswers(p, answered.alerted[m]) for m, p in answered.probability.items()}
     unknown, no = np.full(len(rows), np.nan), np.zeros(len(rows), bool)
     version = Coded(np.zeros(len(rows), np.int32), ("1.0.0",))
-    log = Observations(rows.times(), version, answers, unknown, no, no, unknown, unknown, rows)
+    log = Observations(
+        rows.times(), version, answers, unknown, no.astype(np.int8), no, no, unknown, unknown, rows
+    )
     window = start_window(reference)
     window.update(batch_of(log))
     report = measure_drift(reference, window.sketch())

@@ -12,6 +12,7 @@ from fraud.feedback.parquet import table_of
 from fraud.feedback.trust import TrustPolicy
 from fraud.ids import new_id
 from fraud.monitoring.observing import observe
+from fraud.monitoring.opinions import Standing
 from fraud.records import (
     MODELS,
     Decision,
@@ -138,10 +139,29 @@ def test_a_flag_on_a_prediction_before_the_window_gives_the_same_content_its_lab
     assert found.observations.labels.tolist() == [1]
 
 
-def test_a_maintainers_finding_against_a_flag_ends_its_label() -> None:
+@pytest.mark.parametrize(
+    ("finding", "label", "standing"),
+    [
+        (Finding.REJECT, 0.0, Standing.OVERTURNED),
+        (Finding.ACCEPT, 1.0, Standing.CONFIRMED),
+        (Finding.UNSURE, np.nan, Standing.UNKNOWN),
+    ],
+)
+def test_a_maintainers_finding_settles_what_was_said(finding, label, standing) -> None:
+    """Training leaves a rejected claim out; leaving wrong answers out of a sample would bias it."""
     flag, rows = _flagged(_shown())
-    review = Review(new_id("v"), NOON + timedelta(hours=2), flag.flag_id, Finding.REJECT, "", "m")
-    assert _observe([*rows, review_row(review, node="n")]).n_labels == 0
+    review = Review(new_id("v"), NOON + timedelta(hours=2), flag.flag_id, finding, "", "m")
+    found = _observe([*rows, review_row(review, node="n")]).observations
+    np.testing.assert_array_equal(found.labels, [label])
+    assert found.standing.tolist() == [standing]
+
+
+def test_one_word_stands_alone_and_two_of_a_quorum_confirm_each_other() -> None:
+    shown = _shown()
+    _, alone = _flagged(shown)
+    assert _observe(alone).observations.standing.tolist() == [Standing.LONE]
+    _, again = _flagged(shown, reporter="r2")
+    assert _observe([*alone, again[-1]]).observations.standing.tolist() == [Standing.CONFIRMED]
 
 
 def test_a_withdrawn_flag_gives_no_label() -> None:

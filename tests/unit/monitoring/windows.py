@@ -7,6 +7,7 @@ import numpy as np
 from fraud.data.profile import DAY_MS, load_profile
 from fraud.data.table import NEVER_MS, Coded, Transactions
 from fraud.monitoring.observations import ModelAnswers, Observations
+from fraud.monitoring.opinions import Standing
 
 PROFILE = load_profile("cards")
 CUT = 0.2
@@ -38,6 +39,7 @@ def observed(
     day: Any = None,
     card: Any = None,
     amount: Any = None,
+    standing: Any = Standing.CONFIRMED,
 ) -> Observations:
     n = len(p)
     p, y = np.asarray(p, float), np.asarray(y, float)
@@ -54,6 +56,7 @@ def observed(
         version=Coded(np.zeros(n, np.int32), ("1.0.0",)),
         answers={"xgboost": ModelAnswers(p, p >= CUT)},
         labels=y,
+        standing=np.where(np.isnan(y), 0, standing).astype(np.int8),
         volunteered=np.zeros(n, bool),
         audit_asked=np.ones(n, bool) if asked is None else np.asarray(asked),
         audit_probability=np.ones(n) if pi is None else np.asarray(pi, float),

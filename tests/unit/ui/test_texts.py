@@ -12,7 +12,12 @@ from fraud.ui.texts import TEXTS, choose_language, error_text, kind_name, text
 
 SOURCES = Path(fraud.ui.__file__).parent
 KEYS_MADE_BY_RULE = (
+    "batch_step_", "batch_choice_",
     "reviewed_",
+    *(f"versions_{kind}_" for kind in (
+        "state", "role", "did", "metric", "part", "cut", "recipe", "data", "size", "sure", "confirm", "done",
+        "change",
+    )),
     "unused_", "monitoring_firing_", "monitoring_pending_", "legend_",
     "decision_", "would_", "both_", "mark_", "label_", "noted_", "model_", "scale_", "kind_",
     "tour_", "programs_", "notice_",

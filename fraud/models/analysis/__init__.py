@@ -1,0 +1,1 @@
+"""What held-out predictions and validation folds say, as tables; nothing is drawn or written here."""

@@ -1,0 +1,230 @@
+"""A scored table: its rows by risk, where the models differ, single rows, and the whole as CSV or Parquet."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from fraud.data.profile import Profile
+from fraud.data.spreadsheet import safe_texts
+from fraud.errors import NotFound
+from fraud.records import MODELS, Decision, ModelVersion, Thresholds
+from fraud.serving.batch import decisions
+from fraud.tables.accepting import Matching, Refused
+from fraud.tables.reading import Sheet
+
+ROWS_FILE = "rows.arrow"
+Choice = Literal["all", "alerts", "differ"]
+_LISTED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the page: its position among the scored rows, its number in the file, its cells."""
+
+    position: int
+    row: int
+    cells: Mapping[str, Any]
+    probability: Mapping[str, float]
+    decision: Mapping[str, Decision]
+
+
+@dataclass(frozen=True)
+class ScoredTable:
+    """Both models' probabilities for every accepted row, float64 [n] in the file's order.
+
+    The cells themselves lie in a file of Arrow's, mapped into memory: a page reads the rows that it shows.
+    """
+
+    folder: Path
+    sheet: Sheet
+    matching: Matching
+    profile: Profile
+    model_version: ModelVersion
+    thresholds: Mapping[str, Thresholds]
+    rows: NDArray[np.int64]
+    probability: Mapping[str, NDArray[np.float64]]
+    refused: tuple[Refused, ...] = ()
+    n_blank: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def n_refused(self) -> int:
+        """How many rows got no answer."""
+        return sum(len(one.rows) for one in self.refused)
+
+    @cached_property
+    def _alerts(self) -> dict[str, NDArray[np.bool_]]:
+        return {name: self.probability[name] >= self.thresholds[name].review for name in MODELS}
+
+    def n_alerts(self, model: str) -> int:
+        """Return how many rows a model would not approve."""
+        return int(self._alerts[model].sum())
+
+    @cached_property
+    def _chosen(self) -> dict[str, NDArray[np.intp]]:
+        """Positions by falling mean probability, for each choice."""
+        first, second = (self._alerts[name] for name in MODELS)
+        mean = sum(self.probability[name] for name in MODELS)
+        order = np.argsort(-np.asarray(mean), kind="stable")
+        return {
+            "all": order,
+            "alerts": order[(first | second)[order]],
+            "differ": order[(first != second)[order]],
+        }
+
+    def count(self, choice: Choice) -> int:
+        """Return how many rows a choice has: all, those that a model alerts on, those where they differ."""
+        return len(self._chosen[choice])
+
+    def page(self, choice: Choice, number: int, size: int) -> Sequence[Line]:
+        """Return the rows of a page (from 0), those of the highest mean probability first."""
+        return [self.line(int(p)) for p in self._chosen[choice][number * size : (number + 1) * size]]
+
+    def line(self, position: int) -> Line:
+        """Return one row; NotFound if the table has no such row."""
+        if not 0 <= position < len(self.rows):
+            raise NotFound("The table has no such row.", code="no_row")
+        cells = {name: values[0] for name, values in self._cells(position).items()}
+        probability = {name: float(self.probability[name][position]) for name in MODELS}
+        decision = {name: self.thresholds[name].decide(p) for name, p in probability.items()}
+        return Line(position, int(self.rows[position]), cells, probability, decision)
+
+    def transaction(self, position: int) -> dict[str, Any]:
+        """Return one row as the service takes a transaction: profile column -> value."""
+        cells = self.line(position).cells
+        roles = self.profile.columns
+        left_out = (roles.label, roles.label_at, roles.typology)
+        return {
+            column: self._value(column, cells[name])
+            for column, name in self.matching.columns.items()
+            if column not in left_out and cells[name] is not None
+        }
+
+    def _value(self, column: str, cell: Any) -> Any:
+        described = self.profile.by_column.get(column)
+        if hasattr(cell, "isoformat"):
+            return cell.isoformat()
+        if described is not None and described.kind == "number":
+            return self.number(cell)
+        return cell.strip() if isinstance(cell, str) else cell
+
+    def number(self, cell: Any) -> Any:
+        """Return a cell of a column of numbers, written with a decimal point."""
+        if not isinstance(cell, str):
+            return cell
+        if self.matching.decimal_comma and "," in cell:
+            cell = cell.replace(".", "").replace(",", ".")
+        return cell.strip()
+
+    def same_entity(self, position: int, limit: int) -> list[int]:
+        """Return the rows of the same main entity (card) of a row, at most the last `limit`."""
+        main = self.profile.main_entity
+        name = None if main is None else self.matching.columns.get(main.column)
+        if name is None:
+            return []
+        found: list[int] = []
+        whose = self._cells(position)[name][0]
+        if whose is None:
+            return []
+        for i in range(self._reader.num_record_batches):
+            first = int(self._offsets[i])
+            column = self._reader.get_batch(i).column(name)
+            same = pc.equal(column, pa.scalar(whose, column.type))
+            found += (first + pc.indices_nonzero(same).to_numpy()).tolist()
+        return [p for p in found if p != position][-limit:]
+
+    # The file of rows
+
+    @cached_property
+    def _reader(self) -> pa.ipc.RecordBatchFileReader:
+        try:
+            return pa.ipc.open_file(pa.memory_map(str(self.folder / ROWS_FILE)))
+        except OSError as error:
+            raise NotFound(
+                "The scored table was deleted, as every table is after an hour; send it again.",
+                code="table_gone",
+            ) from error
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        reader = self._reader
+        lengths = [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
+        return np.cumsum([0, *lengths])
+
+    def _cells(self, position: int) -> dict[str, list[Any]]:
+        piece = int(np.searchsorted(self._offsets, position, side="right")) - 1
+        batch = self._reader.get_batch(piece).slice(position - int(self._offsets[piece]), 1)
+        return dict(batch.to_pydict())
+
+    def pieces(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows with both models' answers beside the columns that they came with."""
+        for i in range(self._reader.num_record_batches):
+            batch = self._reader.get_batch(i)
+            part = slice(int(self._offsets[i]), int(self._offsets[i + 1]))
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            for model in MODELS:
+                answer = self.probability[model][part]
+                columns[f"{model}_probability"] = pa.array(answer)
+                decided = decisions(answer, self.thresholds[model])
+                columns[f"{model}_decision"] = pa.array(decided, pa.string())
+            yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+    def csv(self) -> Iterator[bytes]:
+        """Yield the scored table as a CSV that no spreadsheet takes for formulas."""
+        for i, batch in enumerate(self.pieces()):
+            yield _csv_bytes(_escaped(batch), header=i == 0)
+
+    def write_parquet(self, path: Path) -> None:
+        """Write the scored table with the types that it came with."""
+        writer = None
+        for batch in self.pieces():
+            writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd")
+            writer.write_batch(batch)
+        if writer is not None:
+            writer.close()
+
+    def refused_csv(self) -> Iterator[bytes]:
+        """Yield the refused rows as a CSV: line, row, column, rule."""
+        names = ["line", "row", "column", "rule"]
+        yield (",".join(names) + "\n").encode()
+        for one in self.refused:
+            n = len(one.rows)
+            words = [pa.array([text] * n, pa.string()) for text in (self.shown_column(one), one.rule)]
+            cells = [pa.array(one.lines), pa.array(one.rows), *words]
+            yield _csv_bytes(_escaped(pa.RecordBatch.from_arrays(cells, names=names)), header=False)
+
+    def shown_column(self, one: Refused) -> str:
+        """Return the name that a refused row's column has in the table itself."""
+        return self.matching.columns.get(one.column, one.column)
+
+    def listed_refusals(self, limit: int = _LISTED) -> list[tuple[int, int, str, str]]:
+        """Return the first refused rows as (line, row, the table's column, rule), in the file's order."""
+        found = []
+        for one in self.refused:
+            first = zip(one.lines[:limit].tolist(), one.rows[:limit].tolist(), strict=True)
+            found += [(line, row, self.shown_column(one), one.rule) for line, row in first]
+        return sorted(found)[:limit]
+
+
+def _escaped(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [safe_texts(c) if pa.types.is_string(c.type) else c for c in batch.columns]
+    names = safe_texts(pa.array(batch.schema.names, pa.string())).to_pylist()
+    return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def _csv_bytes(batch: pa.RecordBatch, *, header: bool) -> bytes:
+    sink = pa.BufferOutputStream()
+    options = pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed")
+    pyarrow.csv.write_csv(batch, sink, options)
+    return bytes(sink.getvalue().to_pybytes())

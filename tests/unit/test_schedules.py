@@ -1,0 +1,116 @@
+"""The kept schedules are well-formed, each calls the one command, and its exit code survives."""
+
+import configparser
+import os
+import re
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEDULES = ROOT / "deploy" / "schedules"
+SCRIPT = "deploy/schedules/retrain.sh"
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string((SCHEDULES / name).read_text())
+    return parser
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_the_script_exits_as_the_retraining_did_and_sends_what_it_left(tmp_path: Path, code: int) -> None:
+    calls = tmp_path / "calls"
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >>{calls}\n[ "$3" = retrain ] && exit {code}\nexit 1\n', encoding="ascii"
+    )
+    python.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "FRAUD_PYTHON": str(python)}
+    done = subprocess.run([ROOT / SCRIPT, "--promote"], env=environment, cwd=tmp_path, capture_output=True)
+    assert done.returncode == code
+    sent = ["-m fraud retrain --promote", "-m fraud webhooks send-pending"]
+    assert calls.read_text().splitlines() == sent
+
+
+def test_a_defect_does_not_look_like_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "argparse.py").write_text("raise RuntimeError('a defect')\n")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    python = ROOT / ".venv" / "bin" / "python"
+    done = subprocess.run([python, "-m", "fraud", "retrain"], env=environment, cwd=ROOT, capture_output=True)
+    assert b"a defect" in done.stderr and done.returncode == 2
+
+
+def test_the_crontab_has_five_sound_fields_and_a_command() -> None:
+    lines = (SCHEDULES / "crontab").read_text().splitlines()
+    entries = [line for line in lines if line and not line.startswith("#") and not re.match(r"\w+=", line)]
+    assert len(entries) == 1
+    *fields, command = entries[0].split(maxsplit=5)
+    for field, (low, high) in zip(fields, ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7)), strict=True):
+        assert field == "*" or low <= int(field) <= high
+    assert SCRIPT in command and "%" not in command, "cron turns % into a line break"
+
+
+def test_the_units_call_the_script_and_catch_up_after_a_night_off() -> None:
+    service, timer = unit("fraud-retrain.service"), unit("fraud-retrain.timer")
+    assert service["Service"]["ExecStart"].endswith(SCRIPT)
+    assert service["Service"]["SuccessExitStatus"] == "1" and service["Service"]["Type"] == "oneshot"
+    assert timer["Timer"]["Persistent"] == "true"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    for name in ("fraud-retrain.service", "fraud-retrain.timer"):
+        (tmp_path / name).write_text((SCHEDULES / name).read_text().replace("/opt/fraud", str(ROOT)))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *sorted(tmp_path.iterdir())], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fraud-retrain" not in done.stderr, done.stderr
+
+
+def test_the_workflow_is_a_schedule_that_runs_one_at_a_time() -> None:
+    document = yaml.safe_load((SCHEDULES / "github-actions.yml").read_text())
+    triggers = document[True]  # YAML 1.1 reads the key `on` so
+    assert len(triggers["schedule"][0]["cron"].split()) == 5
+    assert document["concurrency"]["cancel-in-progress"] is False
+    runs = [step.get("run", "") for step in document["jobs"]["retrain"]["steps"]]
+    script = next(run for run in runs if SCRIPT in run)
+    for code, exits in ((0, 0), (1, 0), (2, 2)):
+        body = re.sub(r"\$\{\{.*?\}\}", "", script).replace(SCRIPT, f"(exit {code})")
+        done = subprocess.run(
+            ["bash", "-e", "-c", body], env={"GITHUB_OUTPUT": "/dev/null", "PATH": os.environ["PATH"]}
+        )
+        assert done.returncode == exits
+
+
+def test_the_job_maps_a_refusal_to_success_and_a_failed_installation_to_an_error(tmp_path: Path) -> None:
+    job = runpy.run_path(str(SCHEDULES / "hf_job.py"), run_name="job")
+    shell, flag, script = job["job_command"]("org/space")
+    for tool, code in (("git", 0), ("python", 0)):
+        (tmp_path / tool).write_text(f"#!/bin/sh\nexit {code}\n")
+        (tmp_path / tool).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+
+    def run(code: int) -> int:
+        body = script.replace("cd /fraud", "cd /").replace(SCRIPT, f"sh -c 'exit {code}'")
+        return subprocess.run([shell, flag, body], env=environment).returncode
+
+    assert [run(code) for code in (0, 1, 2)] == [0, 0, 2]
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    assert run(0) == 2
+
+
+def test_the_job_names_what_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("FRAUD_DATASET_REPO", "FRAUD_MODEL_REPO", "FRAUD_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    job = runpy.run_path(str(SCHEDULES / "hf_job.py"), run_name="job")
+    assert job["main"](["org/space"]) == 2 and "FRAUD_DATASET_REPO is not set" in capsys.readouterr().err
+    assert job["main"]([]) == 2
