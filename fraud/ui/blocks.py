@@ -106,6 +106,9 @@ def build_blocks(
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
             ) as models:
+                localised.make(
+                    gr.HTML, lambda chosen: {"value": f'<h2 class="unseen">{text("tab_models", chosen)}</h2>'}
+                )
                 ModelsTab(service, language, models)
         review.follow(reviewed)
         _wire(service, page, localised, language, tab, review, tabs)

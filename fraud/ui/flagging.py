@@ -218,7 +218,7 @@ class FlagSection:
             button.click(self._chooser(verdict.value), [language, prediction_id], chosen, **quiet)
             button.click(None, js=keep_flag(verdict=verdict.value))
         self._label.input(None, self._label, js=keep_flag("label"))
-        self._comment.input(None, self._comment, js=keep_flag("comment"))
+        self._comment.change(None, self._comment, js=keep_flag("comment"))
         self._send.click(
             self._submit,
             [
