@@ -39,6 +39,7 @@ def shoot_states(page: Page, out: Path, name: str) -> None:
     page.click("#flag-wrong")
     page.wait_for_selector("#flag-send")
     shoot(page, out / f"{name}-state-verdict.png")
+    page.locator("#flag input[type=radio]").last.check()
     page.locator("#flag-consent input").check()
     page.click("#flag-send")
     page.wait_for_selector(".receipt .committed", timeout=30_000)
