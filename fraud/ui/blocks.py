@@ -6,13 +6,14 @@ from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 
 from fraud.errors import SettingsError
 from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
-from fraud.ui.first_render import Page
+from fraud.ui.first_render import Page, PageLanguage
 from fraud.ui.language import Localised
 from fraud.ui.memory import RECALL, REMEMBER_LANGUAGE, RESUME, RESUME_IF_NEEDED, read_recalled
 from fraud.ui.models import ModelsTab
@@ -55,6 +56,14 @@ def mount_arguments(service: FraudService, *, mcp: bool = False) -> dict[str, An
         "ssr_mode": False,
         "pwa": False,
     }
+
+
+def mount_page(app: FastAPI, page: Page, service: FraudService, *, mcp: bool = False) -> FastAPI:
+    """Return the application with the page on it, its first view made; SettingsError as `mount_arguments`."""
+    app.add_middleware(PageLanguage)
+    gr.mount_gradio_app(app, page, path="/", **mount_arguments(service, mcp=mcp))
+    page.prepare()
+    return app
 
 
 def build_blocks(

@@ -9,16 +9,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from fraud.service import FraudService
-from fraud.ui.blocks import build_blocks, mount_arguments
-from fraud.ui.first_render import PageLanguage
+from fraud.ui.blocks import build_blocks, mount_arguments, mount_page
 
 
 @pytest.fixture
 def client(service: FraudService) -> TestClient:
-    app = FastAPI()
-    app.add_middleware(PageLanguage)
-    gr.mount_gradio_app(app, build_blocks(service), path="/", **mount_arguments(service))
-    return TestClient(app)
+    return TestClient(mount_page(FastAPI(), build_blocks(service), service))
 
 
 def sent(client: TestClient, **headers: str) -> dict[str, Any]:
