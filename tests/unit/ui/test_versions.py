@@ -380,7 +380,7 @@ def test_a_promotion_that_is_refused_says_why_and_keeps_the_old_version(
 def test_a_promotion_that_reached_nobody_says_so(
     tab: VersionsTab, recorded: ModelRegistry, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StorageError("The disk is full.")
 
     monkeypatch.setattr(tab._service._releases._outbox, "enqueue", full)  # type: ignore[union-attr]
