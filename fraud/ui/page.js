@@ -43,7 +43,7 @@
     tour: (step) => {
       document.querySelectorAll(".pointed").forEach((one) => one.classList.remove("pointed"));
       if (step === 0) document.getElementById("tour-start")?.focus();
-      else setTimeout(() => point(document.querySelector(`#tour-${step} h3`)), 60);  // Gradio shows it first
+      else setTimeout(() => point(document.querySelector(`#tour-${step} h2`)), 60);  // Gradio shows it first
     },
     resume: (button) => {
       const {chosen, shown, tab, typed} = recall();

@@ -64,6 +64,6 @@ def _told(number: int) -> Any:
     def words(language: str) -> dict[str, str]:
         title, body = text(f"tour_{number}_title", language), text(f"tour_{number}", language)
         pointed = _POINTED[number - 1]
-        return {"value": f'<h3 tabindex="-1" data-points="{pointed}">{title}</h3><p>{body}</p>'}
+        return {"value": f'<h2 tabindex="-1" data-points="{pointed}">{title}</h2><p>{body}</p>'}
 
     return words

@@ -75,7 +75,7 @@ def test_no_state_of_a_flow_has_a_violation(open_page: Open, scheme: str) -> Non
     page.click("#withdraw")
     look("a receipt")
     page.click("#tour-start")
-    expect(page.locator("#tour-1 h3")).to_be_focused()
+    expect(page.locator("#tour-1 h2")).to_be_focused()
     look("the tour")
     assert found == {}
 

@@ -66,7 +66,7 @@ def test_the_tour_points_at_four_things_and_ends_where_it_began(
     page = open_page("en-US", *size)
     page.click("#tour-start")
     for number in range(1, 5):
-        expect(page.locator(f"#tour-{number} h3")).to_be_focused()
+        expect(page.locator(f"#tour-{number} h2")).to_be_focused()
         expect(page.locator(".pointed").first).to_be_in_viewport()
         if number < 4:
             page.get_by_role("button", name="Next").click()
