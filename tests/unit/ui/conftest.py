@@ -35,6 +35,8 @@ class StubService:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
 
+    decides = False
+
     def entities(self) -> Sequence[str]:
         return ["E1", "E2"] if self.profile.main_entity else []
 

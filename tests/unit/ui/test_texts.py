@@ -20,6 +20,7 @@ KEYS_MADE_BY_RULE = (
     )),
     "unused_", "monitoring_firing_", "monitoring_pending_", "legend_",
     "decision_", "would_", "both_", "mark_", "label_", "noted_", "model_", "scale_", "kind_",
+    "tour_", "programs_", "notice_",
     "review_said_", "review_verdict_", "review_bulk_", "review_kept_", *(f"review_{f}" for f in Finding),
 )  # fmt: skip
 
