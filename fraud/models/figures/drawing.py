@@ -95,6 +95,9 @@ class Picture:
     view: View
     language: str
 
+    def __repr__(self) -> str:  # what a reader who is shown no picture gets
+        return self.view.title
+
     def _repr_png_(self) -> bytes:
         return png(self.view, self.language)
 
