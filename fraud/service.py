@@ -42,11 +42,12 @@ from fraud.releasing import Moved, ReleaseDesk
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
-from fraud.serving.predicting import InProcess, Predictor
+from fraud.serving.predicting import InProcess, Predictor, version_changed
 from fraud.serving.scorer import Explanation, Scorer
 from fraud.serving.shadow import Shadow
 from fraud.serving.shadow_report import ShadowReport
 from fraud.serving.stream import StreamScorer
+from fraud.serving.what_if import Response, respond
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 from fraud.tracing import FlagTracer, Whereabouts
 from fraud.webhooks.board import Acknowledgement
@@ -238,6 +239,21 @@ class FraudService:
             That version is neither the one that serves now nor the one before.
         """
         return self._predictor.explain(prediction, self._observer)
+
+    def what_if(self, prediction: Prediction, column: str) -> Response:
+        """Return how both answers to a prediction's transaction respond to one of its fields.
+
+        Raises
+        ------
+        NotFound
+            The version that answered serves no more.
+        TransactionError
+            The column cannot be moved.
+        """
+        scorer = self._champion.scorer_of(prediction.model_version)
+        if scorer is None:
+            raise version_changed()
+        return respond(scorer, prediction, column)
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Return a recent prediction; NotFound when it is unknown or too old."""

@@ -15,6 +15,7 @@ from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
+from fraud.models.policy import read_policy
 from fraud.models.signing import read_signing_key, read_trusted_keys
 from fraud.registry import ModelRegistry
 from fraud.release_history import latest_refusal
@@ -113,7 +114,8 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         feedback.max_backlog,
         observer=observer,
     )
-    champion = Champion(model_registry(settings), settings.models.artifacts)
+    policy = read_policy(settings.models.policy)
+    champion = Champion(model_registry(settings), settings.models.artifacts, policy=policy)
     key = _pseudonym_key(feedback)
     return FraudService(
         champion,
