@@ -233,7 +233,7 @@ models = [joblib.load(f"{folder}/{name}_otimizado.pkl").estimator for name in ("
 models[0].n_jobs = 1
 models[1].get_booster().set_param({"nthread": 1})
 def predict(features):
-    frame = pd.DataFrame([features])
+    frame = pd.DataFrame([features], dtype=float)
     return {type(m).__name__: float(m.predict_proba(frame)[0, 1]) for m in models}
 demo = gr.Interface(predict, gr.JSON(), gr.JSON(), api_name="predict")
 demo.queue(default_concurrency_limit=2)
