@@ -15,6 +15,9 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 
+audit: .venv/dev ## known vulnerabilities of what a Space installs; exit code 3 where nobody can be asked
+	$(BIN)/python tools/audit.py
+
 cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as processes on loopback
 	$(BIN)/python -m fraud cluster
 
@@ -52,4 +55,4 @@ $(AXE): tests/browser/axe/package-lock.json # what the accessibility tests run i
 	npm ci --prefix tests/browser/axe --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: demo test lint cluster train figures notebooks monitoring-example screenshots lock
+.PHONY: demo test lint audit cluster train figures notebooks monitoring-example screenshots lock

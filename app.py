@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
+from fraud.api.connections import connection_options
 from fraud.api.receiving import take_acknowledgements
 from fraud.api.tables import add_tables
 from fraud.errors import FraudError
@@ -34,9 +35,9 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         tables.close()
         service.close()
 
-    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
+    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics, settings.api)
     take_acknowledgements(app, settings)
-    add_tables(app, tables := TableDesk(service.scorer, metrics))
+    add_tables(app, tables := TableDesk(service.scorer, metrics), service)
     page = build_blocks(service, settings.review.password, settings.review.reviewers, tables)
     return mount_page(app, page, service, mcp=settings.server.mcp)
 
@@ -52,7 +53,7 @@ def main() -> None:
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
     print(f"The demo is at http://{settings.server.host}:{settings.server.port}; Ctrl+C ends it.", flush=True)
-    uvicorn.run(app, log_level="warning", **server_options(settings.server))
+    uvicorn.run(app, log_level="warning", **server_options(settings.server), **connection_options())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from fraud.data.profile import DAY_MS, Profile
 from fraud.data.table import NEVER_MS, Transactions, read_table, transactions_from_frame
 from fraud.errors import BundleRefused
 from fraud.features.history import History
+from fraud.features.reach import rows_in_reach
 from fraud.models import bundle
 from fraud.models.analysis.held_out import HeldOut
 from fraud.models.card import changelog, model_card
@@ -188,16 +189,9 @@ def to_frame(transactions: Transactions, profile: Profile) -> pd.DataFrame:
 
 
 def recent_rows(transactions: Transactions, profile: Profile) -> NDArray[np.intp]:
-    """Return as much of the past as the longest window and the label delay can reach from an example.
-
-    A window of labels is one of when they became known, so an older fraud that was reported late belongs to
-    it.
-    """
-    time, known = transactions.times(), transactions.known_at_ms
-    days = profile.features.label_delay_days + REACH_DAYS
-    first = time[-1] - profile.features.longest_window_ms - int(days * DAY_MS)
-    reported = (transactions.labels == 1) & (known >= first) & (known != NEVER_MS)
-    return np.flatnonzero((time >= first) | reported)
+    """Return as much of the past as the features of examples and golden vectors look back on."""
+    from_ms = int(transactions.times()[-1]) - REACH_DAYS * DAY_MS
+    return rows_in_reach(transactions, profile, from_ms)
 
 
 def _write_history(transactions: Transactions, profile: Profile, path: Path) -> None:

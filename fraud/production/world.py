@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud.data.profile import DAY_MS, Profile, window_ms
+from fraud.data.profile import DAY_MS, Profile
 from fraud.data.simulate import TYPOLOGIES, SimulationConfig, one_day, simulate, table_of
 from fraud.data.simulate.catalogue import CATEGORIES, INDEX
 from fraud.data.simulate.config import DAY_SECONDS, stream
@@ -23,6 +23,7 @@ from fraud.data.simulate.typologies import origin_days
 from fraud.data.table import Transactions, concatenate, transactions_from_frame
 from fraud.errors import SettingsError
 from fraud.features.history import History
+from fraud.features.reach import rows_in_reach
 from fraud.production.injections import (
     COVARIATE_SHIFT,
     NEW_TYPOLOGY,
@@ -106,30 +107,14 @@ class Memory:
     def __init__(self, profile: Profile, past: Transactions | None) -> None:
         self._profile = profile
         self._rows = past
-        windows = [window_ms(w) for a in profile.features.history for w in a.windows]
-        self._reach_ms = max(windows, default=0) + DAY_MS
 
     def with_day(self, day: Transactions) -> History | None:
         """Add a day; return the history that its transactions are scored with."""
         if not self._profile.features.history:
             return None
         joined = day if self._rows is None else concatenate([self._rows, day])
-        self._rows = joined.take(self._still_seen(joined, int(day.times()[0])))
+        self._rows = joined.take(rows_in_reach(joined, self._profile, int(day.times()[0])))
         return HistoryOfDay(History.of(joined, self._profile), day)
-
-    def _still_seen(self, table: Transactions, now_ms: int) -> NDArray[np.intp]:
-        """Return the rows in reach of a window, by their time or by when their label became known.
-
-        The last row of each group stays however old it is: some features look at nothing else.
-        """
-        delay_ms = int(self._profile.features.label_delay_days * DAY_MS)
-        kept = table.times() >= now_ms - self._reach_ms - delay_ms
-        kept |= ~np.isnan(table.labels) & (table.known_at_ms >= now_ms - self._reach_ms)
-        for by in {a.by for a in self._profile.features.history if a.last}:
-            codes = np.stack([table.texts[name].codes for name in by])
-            _, newest = np.unique(codes[:, ::-1], axis=1, return_index=True)
-            kept[len(table) - 1 - newest] = True
-        return np.flatnonzero(kept)
 
 
 class SimulatedWorld:

@@ -1,7 +1,8 @@
 """Both models of one bundle, answering for one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import Bundle
 from fraud.models.golden import check_golden
-from fraud.records import ModelVersion, Reason, Score
+from fraud.records import ModelVersion, Reason, Score, Thresholds
 from fraud.telemetry import Stopwatch
 
 _WARM_UPS = 4
@@ -67,6 +68,13 @@ class Scorer:
         for model in bundle.models.values():
             model.forest.warm_up()
         return scorer
+
+    def with_thresholds(self, thresholds: Mapping[str, Thresholds]) -> "Scorer":
+        """Return the same models deciding by other cut-offs; the manifest still tells the released ones."""
+        models = {n: replace(m, thresholds=thresholds[n]) for n, m in self.bundle.models.items()}
+        other = copy(self)
+        other.bundle = replace(self.bundle, models=models)
+        return other
 
     @property
     def pipeline(self) -> FeaturePipeline:
@@ -144,6 +152,10 @@ class Scorer:
             history = history.with_main_entity(transactions_from_records(profile, past))
         table = transactions_from_records(profile, transactions)
         return table, self.pipeline.transform(table, history)
+
+    def features_of(self, transactions: Transactions) -> NDArray[np.float32]:
+        """Return the feature rows of transactions that see the bundle's past and not each other."""
+        return self.pipeline.transform(transactions, self._history)
 
     def past_of(self, entity: str) -> Transactions | None:
         """Return what the bundle knows of one main entity's past, ordered by time; None if nothing."""

@@ -13,15 +13,16 @@ from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
+from fraud.ui.comparing import CompareSection
 from fraud.ui.first_render import Page, PageLanguage
 from fraud.ui.language import Localised
 from fraud.ui.memory import RECALL, REMEMBER_LANGUAGE, RESUME, RESUME_IF_NEEDED, read_recalled
-from fraud.ui.models import ModelsTab
+from fraud.ui.models import BELOW_COMPARISON, ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
 from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, text
-from fraud.ui.theme import BATCH_STYLESHEET, STYLESHEET, page_head, page_theme
+from fraud.ui.theme import STYLESHEETS, page_head, page_theme
 from fraud.ui.versions import VersionsTab
 
 _TABS = ("batch", "review", "monitoring", "versions", "models")
@@ -46,7 +47,7 @@ def mount_arguments(service: FraudService, *, mcp: bool = False) -> dict[str, An
     return {
         "mcp_server": mcp,
         "theme": page_theme(),
-        "css_paths": [STYLESHEET, BATCH_STYLESHEET],
+        "css_paths": STYLESHEETS,
         "head": page_head(),
         "max_file_size": MAX_FILE,
         "footer_links": [],
@@ -97,8 +98,10 @@ def build_blocks(
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
-                BatchTab(service, localised, language, tables)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"
+            ) as batch:
+                BatchTab(service, localised, language, batch, tables)
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
             ) as reviewed:
@@ -118,7 +121,8 @@ def build_blocks(
                 localised.make(
                     gr.HTML, lambda chosen: {"value": f'<h2 class="unseen">{text("tab_models", chosen)}</h2>'}
                 )
-                ModelsTab(service, language, models)
+                CompareSection(service, localised, language, models)
+                ModelsTab(service, language, models, BELOW_COMPARISON)
         review.follow(reviewed)
         _wire(service, page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)

@@ -6,6 +6,7 @@ from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.formats import exact, pretty
 from fraud.ui.texts_batch import BATCH_TEXTS
+from fraud.ui.texts_compare import COMPARE_TEXTS
 from fraud.ui.texts_keep import KEEP_TEXTS
 from fraud.ui.texts_models import MODELS_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
@@ -297,6 +298,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **BATCH_TEXTS,
+    **COMPARE_TEXTS,
     **KEEP_TEXTS,
     **NOTICE_TEXTS,
     **PROGRAMS_TEXTS,

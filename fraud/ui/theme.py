@@ -5,9 +5,9 @@ from pathlib import Path
 import gradio as gr
 
 STYLESHEET = Path(__file__).with_name("style.css")
-BATCH_STYLESHEET = Path(__file__).with_name("batch.css")
+STYLESHEETS = [STYLESHEET, *(Path(__file__).with_name(f"{name}.css") for name in ("batch", "compare"))]
 NOTICES_STYLE = Path(__file__).with_name("notices.css")
-SCRIPT = Path(__file__).with_name("page.js")
+SCRIPTS = tuple(Path(__file__).with_name(f"{name}.js") for name in ("page", "compare"))
 _INK, _INK_DARK = "#1f2430", "#e8eaf0"
 _MUTED, _MUTED_DARK = "#565e6c", "#a5adbb"
 _PAPER, _PAPER_DARK = "#f5f6f8", "#12151b"
@@ -17,8 +17,9 @@ _INPUT_LINE, _INPUT_LINE_DARK = "#8b93a1", "#667080"
 
 
 def page_head() -> str:
-    """Return what goes into the page's head: the scheme, and the page's own script."""
-    script, notices = SCRIPT.read_text(encoding="utf-8"), NOTICES_STYLE.read_text(encoding="utf-8")
+    """Return what goes into the page's head: the scheme, and the page's own scripts."""
+    script = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
+    notices = NOTICES_STYLE.read_text(encoding="utf-8")
     scheme = '<meta name="color-scheme" content="light dark">'
     return f"{scheme}\n<style>\n{notices}</style>\n<script>\n{script}</script>"
 

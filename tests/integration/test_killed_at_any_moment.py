@@ -48,7 +48,6 @@ BEFORE_THE_MOVE = (
     "use counted",
     "judged",
     "report",
-    "reported",
     "gated",
     "card written, not sealed",
     "sealed",

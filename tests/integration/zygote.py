@@ -5,8 +5,8 @@
 reads one JSON line per command, {"arguments": [...], "environment": {...}, "point": NAME or null, "memory":
 FILE}, forks, and answers {"returncode": N, "output": TEXT}. A child imports nothing, so a kill is cheap; the
 parent never computes, so that no thread is lost in a fork. The product knows nothing of points: each is a
-function of it that is replaced in the child. What was trained is kept in a file for the next child: the
-inputs are the same, so the models are.
+function of it that is replaced in the child. The base table and what was trained are kept in files for the
+next child: the inputs are the same, so the models are.
 """
 
 import copyreg
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,7 +40,6 @@ POINTS: dict[str, tuple[str, str, int]] = {
     "use counted": ("fraud.retraining.steps.write_gold", "after", 1),
     "judged": ("fraud.retraining.steps.judge", "after", 1),
     "report": ("fraud.retraining.steps.write_report", "after", 1),
-    "reported": ("fraud.retraining.runs._written", "before", 1),
     "gated": ("fraud.retraining.runs._written", "after", 1),
     "card written, not sealed": ("fraud.retraining.finishing.changelog", "after", 1),
     "sealed": ("fraud.retraining.steps.finish_bundle", "after", 1),
@@ -102,24 +102,29 @@ def _owner(path: str) -> tuple[Any, str]:
     raise ValueError(path)
 
 
-def remember_training(memory: Path) -> None:
-    """Train once for all children."""
+def spare(memory: Path) -> None:
+    """Read the base table and train once for all children, and compare fewer rows of the packed models."""
+    from fraud.data import sources
     from fraud.retraining import steps
 
     # A packed forest holds the module with its kernels.
     copyreg.pickle(ModuleType, lambda module: (importlib.import_module, (module.__name__,)))
-    train: Callable[..., Any] = steps.train
+    sources.load_transactions = _remembered(sources.load_transactions, memory.with_name("table"))
+    steps.train = _remembered(steps.train, memory)
+    steps.write_bundle = partial(steps.write_bundle, parity_rows=5_000)
 
+
+def _remembered(compute: Callable[..., Any], memory: Path) -> Callable[..., Any]:
     def remembered(*arguments: Any, **options: Any) -> Any:
-        if not memory.is_file():
-            training = train(*arguments, **options)
-            partial = memory.with_suffix(".partial")
-            partial.write_bytes(pickle.dumps(training))
-            partial.replace(memory)
-            return training
-        return pickle.loads(memory.read_bytes())  # noqa: S301 (written by the line above, in this test)
+        if memory.is_file():
+            return pickle.loads(memory.read_bytes())  # noqa: S301 (written below, in this test)
+        result = compute(*arguments, **options)
+        partial_file = memory.with_suffix(".partial")
+        partial_file.write_bytes(pickle.dumps(result))
+        partial_file.replace(memory)
+        return result
 
-    steps.train = remembered
+    return remembered
 
 
 def run(order: dict[str, Any]) -> int:
@@ -129,7 +134,7 @@ def run(order: dict[str, Any]) -> int:
         code = 3
         try:
             os.environ.update(order["environment"])
-            remember_training(Path(order["memory"]))
+            spare(Path(order["memory"]))
             if order["point"] is not None:
                 arm(order["point"])
             from fraud.cli import main

@@ -30,6 +30,8 @@ ODD = {
 class StubService:
     """What drawing a page asks of the service."""
 
+    decides = False
+
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
 
