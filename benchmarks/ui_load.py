@@ -175,12 +175,12 @@ def main() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as feedback, running_browser() as browser:
+    with tempfile.TemporaryDirectory() as feedback:
         process, ready = start(port, Path(feedback))
         try:
-            paint, usable, page = first_visit(browser, url)
-            one = clicks(page, asked.clicks)
-            page.close()
+            with running_browser() as browser:
+                paint, usable, page = first_visit(browser, url)
+                one = clicks(page, asked.clicks)
             hasty, hasty_wrong = asyncio.run(crowd(url, asked.users, asked.seconds, 0.0))
             calm, calm_wrong = asyncio.run(crowd(url, asked.users, asked.seconds, 3.0))
         finally:

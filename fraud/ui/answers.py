@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import plotly.graph_objects as go
-
 from fraud import formats
 from fraud.data.profile import Profile
 from fraud.models.report import MODEL_COLOURS
 from fraud.records import MODELS, Prediction, Score, Thresholds
 from fraud.serving.scorer import Explanation
 from fraud.ui.form import moment_of
-from fraud.ui.plots import Mark, timeline_figure
+from fraud.ui.plots import Mark, PlainFigure, timeline_figure
 from fraud.ui.reasons import reason_text
 from fraud.ui.texts import column_label, text
 
@@ -230,7 +228,7 @@ def _mark(profile: Profile, record: Mapping[str, Any], moment: datetime, known: 
     return Mark(moment, amount, known, " \u00b7 ".join(html.escape(part) for part in parts))
 
 
-def past_figure(profile: Profile, marks: Sequence[Mark], language: str) -> go.Figure:
+def past_figure(profile: Profile, marks: Sequence[Mark], language: str) -> PlainFigure:
     """Return the timeline of a card's amounts."""
     amount = column_label(profile, profile.columns.amount or "", language)
     axis = f"{amount} ({profile.currency})" if profile.currency else amount

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-import plotly.graph_objects as go
 
 from fraud import formats
 from fraud.data.profile import Profile
@@ -18,7 +17,7 @@ from fraud.serving.what_if import Response, movable
 from fraud.ui.answers import place
 from fraud.ui.form import level_name, moment_of
 from fraud.ui.language import Localised
-from fraud.ui.plots import plot_data, response_figure
+from fraud.ui.plots import PlainFigure, plot_data, response_figure
 from fraud.ui.texts import column_label, error_text, text
 
 _DECISIONS = ("approve", "review", "decline")
@@ -161,7 +160,7 @@ def _by_level(response: Response, model: str, decision: Any, value: Any) -> str:
     return "; ".join(f"{decision(name)}: {', '.join(levels)}" for name, levels in groups.items() if levels)
 
 
-def figure_of(profile: Profile, response: Response, language: str) -> go.Figure:
+def figure_of(profile: Profile, response: Response, language: str) -> PlainFigure:
     """Return both models' answers along the field, between the three decisions."""
     column = response.column
     shown = [shown_value(profile, column, value, language) for value in response.values]
