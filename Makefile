@@ -1,10 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
+AXE := tests/browser/axe/node_modules
 
 demo: .venv/runtime ## start the demo at http://127.0.0.1:7860
 	$(BIN)/python app.py
 
-test: .venv/dev lint ## lint, types, import contracts, tests
+test: .venv/dev $(AXE) lint ## lint, types, import contracts, tests
 	$(BIN)/python -m pytest
 
 lint: .venv/dev
@@ -13,6 +14,9 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
+
+audit: .venv/dev ## known vulnerabilities of what a Space installs; exit code 3 where nobody can be asked
+	$(BIN)/python tools/audit.py
 
 cluster: .venv/runtime ## the demo, two prediction nodes and a trainer, as processes on loopback
 	$(BIN)/python -m fraud cluster
@@ -29,6 +33,9 @@ notebooks: .venv/dev ## run notebooks/*.ipynb from top to bottom and keep their 
 monitoring-example: .venv/runtime ## rebuild artifacts/monitoring/, what the Monitoring tab shows before the first run
 	$(BIN)/python -m benchmarks.monitoring_example
 
+screenshots: .venv/dev ## photograph every tab, size, scheme and language into screenshots/
+	$(BIN)/python -m tests.browser.screenshots
+
 lock: ## write requirements.lock.txt from a clean environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -44,4 +51,8 @@ lock: ## write requirements.lock.txt from a clean environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.PHONY: demo test lint cluster train figures notebooks monitoring-example lock
+$(AXE): tests/browser/axe/package-lock.json # what the accessibility tests run in the page
+	npm ci --prefix tests/browser/axe --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+.PHONY: demo test lint audit cluster train figures notebooks monitoring-example screenshots lock

@@ -1,25 +1,25 @@
 """The demo: settings -> service -> REST routes and the page -> one server. Also a Space's entry point."""
 
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
-import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
+from fraud.api.connections import connection_options
 from fraud.api.receiving import take_acknowledgements
 from fraud.api.tables import add_tables
 from fraud.errors import FraudError
+from fraud.logs import start_logging
 from fraud.metrics import Metrics
 from fraud.service import FraudService
 from fraud.settings import Settings, read_settings
 from fraud.tables.desk import TableDesk
-from fraud.ui.blocks import build_blocks, mount_arguments
+from fraud.ui.blocks import build_blocks, mount_page
 from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
 
 
@@ -35,29 +35,25 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         tables.close()
         service.close()
 
-    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics)
+    app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics, settings.api)
     take_acknowledgements(app, settings)
-    tables = TableDesk(service.scorer, metrics)
-    add_tables(app, tables)
-    blocks = build_blocks(service, settings.review.password, settings.review.reviewers, tables)
-    return gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(service))
+    add_tables(app, tables := TableDesk(service.scorer, metrics), service)
+    page = build_blocks(service, settings.review.password, settings.review.reviewers, tables)
+    return mount_page(app, page, service, mcp=settings.server.mcp)
 
 
 def main() -> None:
     """Serve until a signal ends it; what was flagged is committed on the way out."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for client in ("httpx", "httpx2"):  # they log every request
-        logging.getLogger(client).setLevel(logging.WARNING)
+    start_logging()
     try:
-        settings = read_settings()
+        check_webhooks(settings := read_settings())
         service = build_service(settings, metrics := Metrics())
         service.check()
-        check_webhooks(settings)
+        app = create_app(service, settings, metrics)
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
-    app = create_app(service, settings, metrics)
     print(f"The demo is at http://{settings.server.host}:{settings.server.port}; Ctrl+C ends it.", flush=True)
-    uvicorn.run(app, log_level="warning", **server_options(settings.server))
+    uvicorn.run(app, log_level="warning", **server_options(settings.server), **connection_options())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
 from fraud.cli_release import add_release_commands
 from fraud.cli_retrain import add_retraining_commands
+from fraud.cli_score import add_score_commands
 from fraud.cli_tune import add_tune
 from fraud.cli_webhooks import add_webhook_commands
 from fraud.errors import FraudError
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add_tune(commands)
     add_figures(commands)
     add_feedback_commands(commands)
+    add_score_commands(commands)
     add_production_commands(commands)
     add_monitor_command(commands)
     add_retraining_commands(commands)

@@ -5,12 +5,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fraud.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_node_commands(commands: Any) -> None:
@@ -29,6 +26,7 @@ def _node(options: argparse.Namespace, settings: Settings) -> None:
     import uvicorn
     from fastapi import FastAPI
 
+    from fraud.api.connections import connection_options
     from fraud.api.node import build_node_api
     from fraud.metrics import Metrics
     from fraud.wiring import server_options
@@ -51,10 +49,10 @@ def _node(options: argparse.Namespace, settings: Settings) -> None:
         yield
         node.close()
 
-    app = build_node_api(node, lifespan, lambda: node.updates.alive, metrics)
+    app = build_node_api(node, lifespan, lambda: node.updates.alive, metrics, settings.api)
     served = node.model_version
     print(f"node {name} serves {served.version} at http://{server.host}:{server.port}", flush=True)
-    uvicorn.run(app, log_level="warning", **server_options(server))
+    uvicorn.run(app, log_level="warning", **server_options(server), **connection_options())
 
 
 def _nodes(options: argparse.Namespace, settings: Settings) -> None:

@@ -1,7 +1,12 @@
-"""Numbers, money, percentages and durations as people write them in each language."""
+"""Numbers, money, percentages, dates and durations as people write them in each language."""
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 
+DATE_AXES: Mapping[str, str] = {"en": "%-d %b", "pt-BR": "%d/%m"}
+"""How a figure's axis writes a date; the marks on it say the year."""
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LIGHT_DECIMALS = ((100, 0), (10, 1), (0.1, 2))
 
 
@@ -49,6 +54,13 @@ def percentage(value: float, language: str) -> str:
 def money(value: float, currency: str, language: str) -> str:
     """Return an amount with two decimals and its currency's code, never parted at a line's end."""
     return f"{number(value, language, 2)}\u00a0{currency}".strip()
+
+
+def moment(value: datetime, language: str) -> str:
+    """Return a moment to the minute: 23 Sep 2026, 14:37 or 23/09/2026 14:37; its zone is not said."""
+    if language.startswith("pt"):
+        return value.strftime("%d/%m/%Y %H:%M")
+    return f"{value.day} {_MONTHS[value.month - 1]} {value.strftime('%Y, %H:%M')}"
 
 
 def duration(hours: float, language: str) -> str:

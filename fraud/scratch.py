@@ -4,7 +4,6 @@ A table that somebody scores is theirs: what is written for its download lives a
 process left behind goes at the next start.
 """
 
-import atexit
 import logging
 import os
 import shutil
@@ -27,13 +26,6 @@ def new_file(name: str) -> Path:
 def new_folder() -> "tempfile.TemporaryDirectory[str]":
     """Return a folder that goes with its context, or with a sweep if the process dies before."""
     return tempfile.TemporaryDirectory(prefix="fraud-batch-")
-
-
-def kept_folder(name: str) -> Path:
-    """Return a folder that stays as long as this process does."""
-    folder = tempfile.mkdtemp(prefix=f"fraud-{name}-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
 
 
 def sweep(life_s: float = LIFE_S) -> int:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fraud.data.profile import Profile
-from fraud.data.table import NEVER_MS, Transactions
+from fraud.data.table import Transactions
+from fraud.data.uploads import check_upload
 from fraud.errors import AccessDenied, FlagError, FraudError
 from fraud.feedback.audit import AuditSampler
 from fraud.feedback.events import clean_comment, review_row, submission, withdrawal_row
@@ -22,10 +23,8 @@ from fraud.feedback.store import FeedbackStore
 from fraud.feedback.withdrawal import withdrawal_id
 from fraud.flag_rules import checked_answer, require_consistent
 from fraud.ids import new_id
-from fraud.models.analysis.held_out import HeldOut, held_out_of
-from fraud.models.examples import to_record
+from fraud.models.examples import known_label, to_record
 from fraud.models.gate_summary import GateSummary
-from fraud.monitoring.history import MonitoringRecord
 from fraud.recent import RecentPredictions
 from fraud.records import (
     MODELS,
@@ -43,13 +42,19 @@ from fraud.releasing import Moved, ReleaseDesk
 from fraud.reviewing import ReviewCase, ReviewQueue
 from fraud.serving.batch import BatchResult, score_file
 from fraud.serving.champion import Champion
-from fraud.serving.predicting import InProcess, Predictor
+from fraud.serving.predicting import InProcess, Predictor, version_changed
 from fraud.serving.scorer import Explanation, Scorer
 from fraud.serving.shadow import Shadow
 from fraud.serving.shadow_report import ShadowReport
+from fraud.serving.stream import StreamScorer
+from fraud.serving.what_if import Response, respond
 from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 from fraud.tracing import FlagTracer, Whereabouts
 from fraud.webhooks.board import Acknowledgement
+
+if TYPE_CHECKING:
+    from fraud.models.analysis.held_out import HeldOut
+    from fraud.monitoring.history import MonitoringRecord  # scipy.stats takes a second to import
 
 _log = logging.getLogger(__name__)
 CONSENT_VERSION = "2026-11-1"
@@ -89,7 +94,7 @@ class FraudService:
         limiter: FlagLimiter | None = None,
         lookups: LookupLimiter | None = None,
         audit: AuditSampler | None = None,
-        monitoring: Callable[[], MonitoringRecord | None] = lambda: None,
+        monitoring: Callable[[], "MonitoringRecord | None"] = lambda: None,
         releases: ReleaseDesk | None = None,
         shadow: Shadow | None = None,
         board: Callable[[], Sequence[Acknowledgement]] = tuple,
@@ -100,6 +105,7 @@ class FraudService:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._champion = champion
+        self.answers_at_once = predictor is None
         self._predictor: Predictor = InProcess(champion) if predictor is None else predictor
         self._feedback = feedback
         self._node = node
@@ -142,8 +148,10 @@ class FraudService:
         """The serving bundle's manifest: metrics, windows, thresholds."""
         return self._scorer.bundle.manifest
 
-    def held_out(self) -> HeldOut:
+    def held_out(self) -> "HeldOut":
         """Return the held-out predictions of the version that serves; BundleRefused if they are not its."""
+        from fraud.models.analysis.held_out import held_out_of  # with pandas, which a node does without
+
         return held_out_of(self._scorer.bundle.directory, self.manifest)
 
     @property
@@ -212,10 +220,15 @@ class FraudService:
             The file is no table, lacks a column, or holds not one row that fits the profile.
         """
         watch = Stopwatch(self._observer)
+        check_upload(path)
         result = score_file(self._scorer, path, self._clock())
         watch.lap("batch")
         self._observer.scored_table(len(result.scored), len(result.rejected))
         return result
+
+    def stream(self) -> StreamScorer:
+        """Return what scores the pieces of one stream, by the version that serves now."""
+        return StreamScorer(self._scorer)
 
     def explain(self, prediction: Prediction) -> dict[str, Explanation]:
         """Return both models' reasons for a prediction, from the version that made it.
@@ -226,6 +239,21 @@ class FraudService:
             That version is neither the one that serves now nor the one before.
         """
         return self._predictor.explain(prediction, self._observer)
+
+    def what_if(self, prediction: Prediction, column: str) -> Response:
+        """Return how both answers to a prediction's transaction respond to one of its fields.
+
+        Raises
+        ------
+        NotFound
+            The version that answered serves no more.
+        TransactionError
+            The column cannot be moved.
+        """
+        scorer = self._champion.scorer_of(prediction.model_version)
+        if scorer is None:
+            raise version_changed()
+        return respond(scorer, prediction, column)
 
     def prediction(self, prediction_id: str) -> Prediction:
         """Return a recent prediction; NotFound when it is unknown or too old."""
@@ -379,7 +407,7 @@ class FraudService:
         """What keeps a promoted version from being served now; None if nothing does."""
         return self._champion.problem
 
-    def monitoring(self) -> MonitoringRecord | None:
+    def monitoring(self) -> "MonitoringRecord | None":
         """Return the newest monitoring run and those before it, or an example; None before the first.
 
         Raises
@@ -409,7 +437,7 @@ class FraudService:
             return []
         first = max(0, len(past) - limit)
         return [
-            to_record(past, row, self.profile) | _known_label(past, row, self.profile)
+            to_record(past, row, self.profile) | known_label(past, row, self.profile)
             for row in range(first, len(past))
         ]
 
@@ -511,17 +539,3 @@ class FraudService:
 def _f1_of(scorer: Scorer) -> dict[str, float]:
     models = scorer.bundle.manifest["models"]
     return {name: float(models[name]["metrics"]["f1"]["value"]) for name in MODELS}
-
-
-def _known_label(past: Transactions, row: int, profile: Profile) -> dict[str, Any]:
-    known_at_ms, roles = int(past.known_at_ms[row]), profile.columns
-    if known_at_ms == NEVER_MS:
-        return {}
-    if past.labels[row] != 1:
-        return {roles.label: roles.legitimate_values[0]}
-    reported = {} if roles.label_at is None else {roles.label_at: _iso(known_at_ms)}
-    return {roles.label: roles.fraud_values[0]} | reported
-
-
-def _iso(moment_ms: int) -> str:
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat()

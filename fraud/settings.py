@@ -12,6 +12,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from fraud.errors import SettingsError
+from fraud.settings_api import ApiSettings, read_api_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,94}[A-Za-z0-9]")
@@ -30,6 +31,8 @@ class ServerSettings:
     port: int = 7860
     trusted_proxies: tuple[str, ...] = ()
     """Networks whose X-Forwarded-For is believed; from anybody else it is ignored."""
+    mcp: bool = False
+    """Whether assistants may score transactions here, over the Model Context Protocol."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class ModelSettings:
     registry: Path = ROOT / "artifacts" / "registry"
     refresh_seconds: float = 2.0
     forest_engine: Literal["auto", "scikit-learn", "scikit-learn-intelex"] = "auto"
+    policy: Path | None = None
+    """A file of cut-offs, exported from the Compare tab, for the release that serves."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,7 @@ class Settings:
     monitoring: MonitoringSettings = MonitoringSettings()
     nodes: NodeSettings = NodeSettings()
     releases: ReleaseSettings = ReleaseSettings()
+    api: ApiSettings = field(default_factory=ApiSettings)
     retraining: RetrainingSettings = RetrainingSettings()
     notebooks: NotebookSettings = NotebookSettings()
 
@@ -174,7 +180,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Variables: FRAUD_HOST, FRAUD_PORT, FRAUD_FEEDBACK_DIR, FRAUD_NODE, FRAUD_COMMIT_SECONDS,
     FRAUD_MAX_BACKLOG, FRAUD_PSEUDONYM_KEY (secret), FRAUD_ARTIFACTS_DIR, FRAUD_REGISTRY_DIR,
-    FRAUD_REFRESH_SECONDS, FRAUD_FOREST_ENGINE ("auto", "scikit-learn" or "scikit-learn-intelex": what grows
+    FRAUD_REFRESH_SECONDS, FRAUD_POLICY (a file of cut-offs for the release that serves; it is refused with
+    any other), FRAUD_FOREST_ENGINE ("auto", "scikit-learn" or "scikit-learn-intelex": what grows
     a random forest in training); FRAUD_REPORTER_LIMIT and FRAUD_ADDRESS_LIMIT (of answers, "60/minute;
     1000/day" or
     "off"), FRAUD_LOOKUP_LIMIT (of receipts asked for by an address that this server did not give),
@@ -190,13 +197,15 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     FRAUD_ALERT_KEEP_DAYS (how long a warning must hold before it fires, and be gone before it ends);
     FRAUD_SIGNING_KEY (secret; base64 seed or PEM file, where models
     are trained), FRAUD_TRUSTED_KEYS (public keys in base64, by comma, wherever releases are loaded),
-    FRAUD_APPROVAL (automatic or manual), FRAUD_SHADOW (0 or 1) (docs/releases.md); FRAUD_NODES (addresses of
-    prediction nodes that score for this process), FRAUD_NODE_DIR, FRAUD_NODE_SECRETS,
+    FRAUD_APPROVAL (automatic or manual), FRAUD_SHADOW (0 or 1) (docs/releases.md); FRAUD_MCP (0 or 1);
+    FRAUD_NODES (addresses of prediction nodes that score for this process), FRAUD_NODE_DIR,
+    FRAUD_NODE_SECRETS,
     FRAUD_HUB_WEBHOOK_SECRETS, FRAUD_ACKNOWLEDGE_URL, FRAUD_ACKNOWLEDGE_SECRETS (secret, the last four;
     docs/cluster.md); FRAUD_RETRAIN_MIN_LABELS, FRAUD_RETRAIN_MIN_FRAUDS, FRAUD_RETRAIN_MAX_AGE_DAYS (or
-    "off"), FRAUD_GOLD_BUDGET and FRAUD_RETRAIN_KEEP_RUNS (docs/retraining.md). On a Space (SPACE_ID is set)
-    the host defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub
-    counts requests and commits.
+    "off"), FRAUD_GOLD_BUDGET and FRAUD_RETRAIN_KEEP_RUNS (docs/retraining.md); FRAUD_API_KEYS, FRAUD_NODE_KEY
+    (secret), FRAUD_CORS_ORIGINS and FRAUD_REQUEST_LIMIT (docs/api.md). On a Space (SPACE_ID is set) the host
+    defaults to 0.0.0.0. With a repository on a Hub its interval defaults to 60 and 30 seconds: a Hub counts
+    requests and commits.
 
     Raises
     ------
@@ -212,6 +221,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             host=env.get("FRAUD_HOST") or ("0.0.0.0" if on_space else "127.0.0.1"),  # noqa: S104 (a Space's proxy)
             port=int(_number(env, "FRAUD_PORT", 7860, 1, 65_535)),
             trusted_proxies=_networks(env, "FRAUD_TRUSTED_PROXIES"),
+            mcp=_choice(env, "FRAUD_MCP", ("0", "1")) == "1",
         ),
         feedback=FeedbackSettings(
             directory=Path(env.get("FRAUD_FEEDBACK_DIR") or ROOT / "feedback_store"),
@@ -230,12 +240,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             registry=Path(env.get("FRAUD_REGISTRY_DIR") or artifacts / "registry"),
             refresh_seconds=_number(env, "FRAUD_REFRESH_SECONDS", 30.0 if hub.models else 2.0, 0.05, 86_400),
             forest_engine=_forest_engine(env),
+            policy=Path(env["FRAUD_POLICY"]) if env.get("FRAUD_POLICY") else None,
         ),
         hub=hub,
         review=ReviewSettings(password=_password(env), reviewers=_reviewers(env)),
         webhooks=_webhooks(env),
         monitoring=_monitoring(env),
         nodes=_nodes(env),
+        api=read_api_settings(env),
         notebooks=NotebookSettings(
             n_transactions=int(_number(env, "FRAUD_NOTEBOOK_ROWS", 120_000, 10_000, 10_000_000)),
             n_trials=int(_number(env, "FRAUD_NOTEBOOK_TRIALS", 5, 1, 1_000)),

@@ -15,8 +15,8 @@ from fraud.errors import FraudError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.limiter import FlagLimiter, LookupLimiter
 from fraud.feedback.store import FeedbackStore
+from fraud.models.policy import read_policy
 from fraud.models.signing import read_signing_key, read_trusted_keys
-from fraud.monitoring.history import MonitoringHistory
 from fraud.registry import ModelRegistry
 from fraud.release_history import latest_refusal
 from fraud.releasing import ReleaseDesk
@@ -104,6 +104,8 @@ def server_options(server: ServerSettings) -> dict[str, Any]:
 
 def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudService:
     """Return the service over the configured adapters. No I/O but reading keys, making the pseudonym key."""
+    from fraud.monitoring.history import MonitoringHistory  # not at the top: a node does not monitor
+
     feedback = settings.feedback
     store = FeedbackStore(
         feedback.directory / "outbox",
@@ -112,7 +114,8 @@ def build_service(settings: Settings, observer: Observer = UNOBSERVED) -> FraudS
         feedback.max_backlog,
         observer=observer,
     )
-    champion = Champion(model_registry(settings), settings.models.artifacts)
+    policy = read_policy(settings.models.policy)
+    champion = Champion(model_registry(settings), settings.models.artifacts, policy=policy)
     key = _pseudonym_key(feedback)
     return FraudService(
         champion,
@@ -138,7 +141,7 @@ def node_pool(settings: Settings) -> "NodePool | None":
     """Return the prediction nodes that score for this process; None if it scores by itself."""
     from fraud.serving.nodes_client import NodePool  # not at the top: a node has no use for an HTTP client
 
-    return NodePool(settings.nodes.urls) if settings.nodes.urls else None
+    return NodePool(settings.nodes.urls, key=settings.api.node_key) if settings.nodes.urls else None
 
 
 def _predictor(settings: Settings, champion: Champion) -> "ThroughNodes | None":

@@ -2,6 +2,7 @@
 
 from time import monotonic
 
+from fraud.models.policy import read_policy
 from fraud.serving.acknowledging import Acknowledger
 from fraud.serving.champion import Champion
 from fraud.serving.node import PredictionNode, Senders
@@ -29,7 +30,10 @@ def build_node(settings: Settings, name: str, observer: Observer = UNOBSERVED) -
     nodes = settings.nodes
     own = nodes.directory / name
     champion = Champion(
-        model_registry(settings), settings.models.artifacts, memory=StandingFile(own / "standing.json")
+        model_registry(settings),
+        settings.models.artifacts,
+        memory=StandingFile(own / "standing.json"),
+        policy=read_policy(settings.models.policy),
     )
     watch = TrafficWatch(WatchPolicy(), monotonic)
     updates = Updates(

@@ -3,6 +3,7 @@
 Nothing of the machine or the moment is kept: no times, no versions, no paths.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ def notebooks() -> list[Path]:
 def executed(path: Path) -> nbformat.NotebookNode:
     """Return a notebook after running all of its cells in a fresh kernel; raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
+    # Threads that wait for one another by spinning cost a shared machine minutes, and help nobody.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     client = NotebookClient(
         notebook,
         timeout=SECONDS,

@@ -6,17 +6,20 @@ from contextlib import AbstractAsyncContextManager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from fraud.api.body_limit import MAX_BATCH_BYTES, MAX_BODY_BYTES, BodyLimit
+from fraud.api.batches import add_batches
+from fraud.api.body_limit import MAX_BATCH_BYTES, Lane
+from fraud.api.documentation import complete_documentation
 from fraud.api.feedback import add_feedback
 from fraud.api.gate_pages import add_gate_pages
 from fraud.api.metering import add_metrics
 from fraud.api.operations import add_operations
 from fraud.api.problems import add_problem_handlers
-from fraud.api.scoring import add_scoring
+from fraud.api.protection import OPEN, add_protection
+from fraud.api.scoring import ExplainRequest, ScoreRequest, add_score
 from fraud.metrics import Metrics
 from fraud.service import FraudService
+from fraud.settings_api import ApiSettings
 
-_LIMITS = {"/v1/score/batch": MAX_BATCH_BYTES, "/v1/": MAX_BODY_BYTES, "/webhooks/": MAX_BODY_BYTES}
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -25,6 +28,7 @@ def build_api(
     lifespan: Lifespan,
     is_alive: Callable[[], bool],
     metrics: Metrics | None = None,
+    protection: ApiSettings = OPEN,
 ) -> FastAPI:
     """Return the application with every route but the page; `metrics` are those that the service tells."""
     metrics = metrics or Metrics()
@@ -37,11 +41,14 @@ def build_api(
         docs_url="/docs",
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, limits=_LIMITS)
+    lanes = {"/v1/score/batch": Lane(MAX_BATCH_BYTES, 4), "/v1/": Lane(), "/webhooks/": Lane()}
+    add_protection(app, lanes, protection)
     add_metrics(app, metrics)
     add_problem_handlers(app)
-    add_scoring(app, service)
+    add_score(app, service)
+    add_batches(app, service)
     add_feedback(app, service)
     add_operations(app, service, is_alive)
     add_gate_pages(app, service)
+    complete_documentation(app, (ScoreRequest, ExplainRequest), keyed=bool(protection.key_digests))
     return app

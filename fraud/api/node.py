@@ -7,25 +7,32 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from fraud.api.application import Lifespan
-from fraud.api.body_limit import MAX_BODY_BYTES, BodyLimit
+from fraud.api.body_limit import Lane
+from fraud.api.documentation import complete_documentation
 from fraud.api.metering import add_metrics
 from fraud.api.problems import add_problem_handlers
+from fraud.api.protection import OPEN, add_protection
 from fraud.api.receiving import MAX_NOTICE_BYTES, pairs
-from fraud.api.scoring import add_score
+from fraud.api.scoring import ExplainRequest, ScoreRequest, add_score
 from fraud.metrics import Metrics
 from fraud.metrics_node import NodeState
 from fraud.serving.node import PredictionNode
+from fraud.settings_api import ApiSettings
 
 _HUB_HEADER = "x-webhook-secret"
 
 
 def build_node_api(
-    node: PredictionNode, lifespan: Lifespan, is_alive: Callable[[], bool], metrics: Metrics
+    node: PredictionNode,
+    lifespan: Lifespan,
+    is_alive: Callable[[], bool],
+    metrics: Metrics,
+    protection: ApiSettings = OPEN,
 ) -> FastAPI:
     """Return the node's application; `metrics` are those that the node tells."""
     metrics.watch_with(NodeState(node, is_alive))
     app = FastAPI(title="Fraud prediction node", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit, limits={"/v1/": MAX_BODY_BYTES, "/webhooks/": MAX_NOTICE_BYTES})
+    add_protection(app, {"/v1/": Lane(), "/webhooks/": Lane(MAX_NOTICE_BYTES)}, protection)
     add_metrics(app, metrics)
     add_problem_handlers(app)
     add_score(app, node)
@@ -45,6 +52,7 @@ def build_node_api(
         reception = await run_in_threadpool(node.receive, headers, body)
         return JSONResponse({"reception": reception.value}, 202)
 
+    complete_documentation(app, (ScoreRequest, ExplainRequest), keyed=bool(protection.key_digests))
     return app
 
 

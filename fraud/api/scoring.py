@@ -1,23 +1,26 @@
-"""The routes that score: one transaction, a table, and what a client needs to know to ask."""
+"""The routes that score one transaction, and what a client needs to know to ask."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import orjson
 from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from fraud import scratch
+from fraud.api.documentation import body_of
+from fraud.api.reading import read_json
 from fraud.data.profile import Profile
 from fraud.feedback.keeping import KEEP_CONSENT_VERSION
 from fraud.records import Prediction
-from fraud.service import FraudService
 from fraud.serving.scorer import Explanation
 
+AT_ONCE = 50
+"""Past transactions up to which a request is answered on the event loop."""
 
-class ScoreRequest(BaseModel):
+
+class ExplainRequest(BaseModel):
     """One transaction, and optionally the past of its card."""
 
     model_config = ConfigDict(extra="forbid")
@@ -28,6 +31,11 @@ class ScoreRequest(BaseModel):
     history: list[dict[str, Any]] | None = Field(
         default=None, description="The card's own past transactions; null uses what the server knows."
     )
+
+
+class ScoreRequest(ExplainRequest):
+    """One transaction, what to answer, and whether it may be kept."""
+
     explain: bool = Field(default=False, description="Also return both models' SHAP reasons.")
     keep: bool = Field(
         default=False,
@@ -82,30 +90,16 @@ class PredictionAnswer(BaseModel):
     )
 
 
-class RejectedRow(BaseModel):
-    """A row that was not scored; rows count from 1, the header not counted."""
-
-    row: int
-    column: str
-    reason: str
-
-
-class BatchAnswer(BaseModel):
-    """The scored rows with both models' columns, and the rejected ones."""
-
-    model_version: str
-    n_scored: int
-    n_rejected: int
-    scored: list[dict[str, Any]]
-    rejected: list[RejectedRow]
-
-
 class Scoring(Protocol):
     """What scores single transactions: the web application's service, or a prediction node."""
 
     @property
     def profile(self) -> Profile:
         """The profile of what serves now."""
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether `score` computes here, instead of waiting for somebody else."""
 
     def examples(self) -> Sequence[Mapping[str, Any]]:
         """Return one transaction of each kind."""
@@ -119,31 +113,26 @@ class Scoring(Protocol):
         """Return both models' reasons, from the version that answered."""
 
 
-def add_scoring(app: FastAPI, service: FraudService) -> None:
-    """Add the routes that score."""
-    add_score(app, service)
-
-    @app.post("/v1/score/batch", openapi_extra=_CSV_BODY)
-    async def score_batch(http: Request) -> BatchAnswer:
-        """Score a CSV table (or Parquet, by its content type); rows that break a rule are listed apart."""
-        kind = http.headers.get("content-type", "").partition(";")[0].strip()
-        suffix = ".parquet" if kind == "application/vnd.apache.parquet" else ".csv"
-        body = await http.body()
-        return await run_in_threadpool(_score_batch, service, body, suffix)
-
-
 def add_score(app: FastAPI, service: Scoring) -> None:
     """Add the routes that score one transaction and say what one is."""
-    example: Any = next((e["transaction"] for e in service.examples()), {})
+    example: Any = {"transaction": next((e["transaction"] for e in service.examples()), {})}
+    score_body, explain_body = body_of(ScoreRequest, example), body_of(ExplainRequest, example)
 
-    @app.post(
-        "/v1/score", response_model_exclude_none=False, openapi_extra=_example({"transaction": example})
-    )
-    def score(request: ScoreRequest) -> PredictionAnswer:
+    @app.post("/v1/score", response_model=PredictionAnswer, openapi_extra=score_body)
+    async def score(http: Request) -> Response:
         """Score one transaction with both models."""
-        prediction = service.score(request.transaction, request.history, keep=request.keep)
-        explanations = service.explain(prediction) if request.explain else None
-        return _prediction_answer(prediction, explanations)
+        request = await read_json(http, ScoreRequest)
+        if service.answers_at_once and not request.explain and len(request.history or ()) <= AT_ONCE:
+            # Half a millisecond here: handing it to a thread and waiting for that would take as long again.
+            return _answer(service.score(request.transaction, request.history, keep=request.keep))
+        return await run_in_threadpool(_score, service, request)
+
+    @app.post("/v1/explain", response_model=PredictionAnswer, openapi_extra=explain_body)
+    async def explain(http: Request) -> Response:
+        """Score one transaction with both models and say why: as /v1/score with `explain`, nothing kept."""
+        asked = await read_json(http, ExplainRequest)
+        request = ScoreRequest(transaction=asked.transaction, history=asked.history, explain=True)
+        return await run_in_threadpool(_score, service, request)
 
     @app.get("/v1/profile")
     def profile() -> dict[str, Any]:
@@ -151,75 +140,49 @@ def add_score(app: FastAPI, service: Scoring) -> None:
         return service.profile.model_dump(mode="json", by_alias=True)
 
     @app.get("/v1/examples")
-    def examples() -> list[dict[str, Any]]:
+    def list_examples() -> list[dict[str, Any]]:
         """Return one transaction of each kind, ready to be scored."""
         return [dict(example) for example in service.examples()]
 
 
-def _example(document: object) -> dict[str, Any]:
-    return {"requestBody": {"content": {"application/json": {"example": document}}}}
+def _score(service: Scoring, request: ScoreRequest) -> Response:
+    prediction = service.score(request.transaction, request.history, keep=request.keep)
+    return _answer(prediction, service.explain(prediction) if request.explain else None)
 
 
-_CSV_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}}
-            for kind in ("text/csv", "application/vnd.apache.parquet")
-        },
-    }
-}
-
-
-def _score_batch(service: FraudService, body: bytes, suffix: str) -> BatchAnswer:
-    with scratch.new_folder() as directory:
-        path = Path(directory) / f"table{suffix}"  # the name that a message about the table shows
-        path.write_bytes(body)
-        result = service.score_file(path)
-    rows = json.loads(result.scored.to_json(orient="records", date_format="iso"))
-    return BatchAnswer(
-        model_version=result.model_version.version,
-        n_scored=len(rows),
-        n_rejected=len(result.rejected),
-        scored=rows,
-        rejected=[RejectedRow(row=r.row, column=r.column, reason=r.reason) for r in result.rejected],
-    )
-
-
-def _prediction_answer(
-    prediction: Prediction, explanations: dict[str, Explanation] | None
-) -> PredictionAnswer:
-    return PredictionAnswer(
-        prediction_id=prediction.prediction_id,
-        model_version=prediction.model_version.version,
-        model_revision=prediction.model_version.revision,
-        model_digest=prediction.model_version.manifest_digest,
-        agree=prediction.agree,
-        scores={
-            name: ScoreAnswer(
-                fraud_probability=score.fraud_probability,
-                review_threshold=score.thresholds.review,
-                decline_threshold=score.thresholds.decline,
-                decision=score.decision.value,
-            )
+def _answer(prediction: Prediction, explanations: dict[str, Explanation] | None = None) -> Response:
+    """Return what `PredictionAnswer` describes, written without building and checking one."""
+    version = prediction.model_version
+    document = {
+        "prediction_id": prediction.prediction_id,
+        "model_version": version.version,
+        "model_revision": version.revision,
+        "model_digest": version.manifest_digest,
+        "agree": prediction.agree,
+        "scores": {
+            name: {
+                "fraud_probability": score.fraud_probability,
+                "review_threshold": score.thresholds.review,
+                "decline_threshold": score.thresholds.decline,
+                "decision": score.decision.value,
+            }
             for name, score in prediction.scores.items()
         },
-        explanations=None
+        "explanations": None
         if explanations is None
-        else {name: _explanation_answer(e) for name, e in explanations.items()},
-        latency_ms=round(prediction.latency_ms, 3),
-        audit_asked=prediction.audit_asked is True,
-    )
+        else {name: _explanation(explanation) for name, explanation in explanations.items()},
+        "latency_ms": round(prediction.latency_ms, 3),
+        "audit_asked": prediction.audit_asked is True,
+    }
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
-def _explanation_answer(explanation: Explanation) -> ExplanationAnswer:
-    return ExplanationAnswer.model_validate(
-        {
-            "scale": explanation.scale,
-            "expected": explanation.expected,
-            "reasons": [
-                {"feature": r.feature, "value": r.value, "contribution": r.contribution}
-                for r in explanation.reasons
-            ],
-        }
-    )
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "scale": explanation.scale,
+        "expected": explanation.expected,
+        "reasons": [
+            {"feature": r.feature, "value": r.value, "contribution": r.contribution}
+            for r in explanation.reasons
+        ],
+    }

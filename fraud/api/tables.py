@@ -1,5 +1,7 @@
 """Downloads of a scored table, under the unguessable id that its page was given."""
 
+import csv
+import io
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,14 +11,23 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from fraud import scratch
+from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.tables.scored import ScoredTable
 
 PATH = "/tables"
+SAMPLE_PATH = "/tables/sample.csv"
+_SAMPLE_ROWS = 25
 
 
-def add_tables(app: FastAPI, desk: TableDesk) -> None:
-    """Add the routes that give a scored table away: as CSV, as Parquet, and what was refused."""
+def add_tables(app: FastAPI, desk: TableDesk, service: FraudService) -> None:
+    """Add the routes that give tables away: a sample, a scored one as CSV and Parquet, what was refused."""
+
+    @app.get(SAMPLE_PATH, include_in_schema=False)
+    def sample() -> Response:
+        """Return a table that can be scored as it is."""
+        headers = {"content-disposition": 'attachment; filename="sample.csv"'}
+        return Response(_sample(service), headers=headers, media_type="text/csv")
 
     @app.get(PATH + "/{job_id}/scored.csv", include_in_schema=False)
     def scored_csv(job_id: str) -> Response:
@@ -43,6 +54,21 @@ def add_tables(app: FastAPI, desk: TableDesk) -> None:
         table = desk.table(job_id)
         headers = _headers(table, "refused", "csv")
         return StreamingResponse(table.refused_csv(), headers=headers, media_type="text/csv")
+
+
+def _sample(service: FraudService) -> str:
+    """Return the past of a known card, or the examples, without their labels, as a CSV."""
+    roles = service.profile.columns
+    entity = next(iter(service.entities()), None)
+    records = service.past_of(entity, _SAMPLE_ROWS) if entity is not None else []
+    rows = records or [example["transaction"] for example in service.examples()]
+    known = {roles.label, roles.label_at, roles.typology}
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in known]
+    sink = io.StringIO()
+    writer = csv.DictWriter(sink, names, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return sink.getvalue()
 
 
 def _delete(path: Path) -> None:

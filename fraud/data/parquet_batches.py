@@ -71,14 +71,14 @@ def as_numbers(column: pa.Array) -> Floats:
     """Return a column as float64 [n], NaN where missing; a date as days since 1970."""
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
         column = pc.cast(pc.cast(column, pa.date32()), pa.int32())
-    values, valid = _held(pc.cast(column, pa.float64()), np.float64)
+    values, valid = held(pc.cast(column, pa.float64()), np.float64)
     return np.where(valid, values, np.nan)
 
 
 def as_coded(column: pa.Array) -> Coded:
     """Return a column of texts by code."""
     encoded: Any = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    codes, valid = _held(pc.cast(encoded.indices, pa.int32()), np.int32)
+    codes, valid = held(pc.cast(encoded.indices, pa.int32()), np.int32)
     values = pc.cast(encoded.dictionary, pa.string()).to_pylist()
     return Coded(np.where(valid, codes, np.int32(-1)), tuple(values))
 
@@ -91,10 +91,10 @@ def as_times(column: pa.Array, profile: Profile) -> Integers:
     if step is not None:
         return (profile.time_origin_ms + np.round(as_numbers(column) * step)).astype(np.int64)
     moments = pc.cast(column, pa.timestamp("ms", tz=getattr(column.type, "tz", None)), safe=False)
-    return np.array(_held(pc.cast(moments, pa.int64()), np.int64)[0], np.int64)
+    return np.array(held(pc.cast(moments, pa.int64()), np.int64)[0], np.int64)
 
 
-def _held(column: pa.Array, dtype: type[np.generic]) -> tuple[Any, NDArray[np.bool_]]:
+def held(column: pa.Array, dtype: type[np.generic]) -> tuple[Any, NDArray[np.bool_]]:
     """Return an array of numbers and which are there, from Arrow's memory; `to_numpy` imports pandas."""
     n, first = len(column), column.offset
     bitmap, data = column.buffers()

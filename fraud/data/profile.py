@@ -11,13 +11,16 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fraud.data.columns import MAX_TEXT, fits
 from fraud.data.profile_rules import check_references
 from fraud.errors import ProfileError
+
+if TYPE_CHECKING:
+    from fraud.data.quick import QuickRules
 
 WINDOW_PATTERN = re.compile(r"([0-9]{1,9})(min|h|d)")
 _MS = {"min": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -335,6 +338,20 @@ class Profile(_Section):
         names = [f.column for f in self.fields if f.kind == "category"]
         names += [e.column for e in self.entities]
         return tuple(dict.fromkeys(names))
+
+    @cached_property
+    def needed_columns(self) -> frozenset[str]:
+        """Columns that a table must have."""
+        required = {field.column for field in self.fields if field.required}
+        required |= {entity.column for entity in self.entities}
+        return frozenset(required if self.columns.time is None else required | {self.columns.time})
+
+    @cached_property
+    def quick_rules(self) -> "tuple[QuickRules, QuickRules]":
+        """Compiled rules of a transaction without a label, and of one with it."""
+        from fraud.data.validate import quick_rules
+
+        return quick_rules(self, False), quick_rules(self, True)
 
     @property
     def main_entity(self) -> Entity | None:

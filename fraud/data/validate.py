@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from fraud.data.columns import DATE_YEARS, FALSE_WORDS, MAX_NUMBER, MAX_TEXT, TRUE_WORDS, fits, plain
 from fraud.data.profile import DAY_MS, InputField, Profile
+from fraud.data.quick import Check, Doubt, QuickRules, field_check, text
 from fraud.data.table import END_OF_TIME_MS, FIRST_TIME_MS, NEVER_MS, Coded, Transactions
 from fraud.errors import TransactionError
 
@@ -90,11 +91,53 @@ def validate_transaction(
     TransactionError
         For the first field that breaks its rule; its `problems` lists them all.
     """
-    errors = all_problems(profile, raw, now, labelled=labelled)
-    if errors:
-        errors[0].problems = tuple(errors)
-        raise errors[0]
-    return _canonical(profile, raw, now, labelled)
+    return validator(profile, now, labelled=labelled)(raw)
+
+
+def validator(
+    profile: Profile, now: datetime, *, labelled: bool = False
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return `validate_transaction` for many transactions of one moment."""
+    rules = profile.quick_rules[labelled]
+
+    def validate(raw: Mapping[str, Any]) -> dict[str, Any]:
+        accepted = rules.accept(raw, now)
+        if accepted is not None:
+            return accepted
+        errors = all_problems(profile, raw, now, labelled=labelled)
+        if errors:
+            errors[0].problems = tuple(errors)
+            raise errors[0]
+        return _canonical(profile, raw, now, labelled)
+
+    return validate
+
+
+def quick_rules(profile: Profile, labelled: bool) -> QuickRules:
+    """Return the compiled rules of a profile; `profile.quick_rules` keeps them."""
+    roles = profile.columns
+
+    def by_the_rules(column: str) -> Check:
+        def check(value: Any, now: datetime) -> Any:
+            try:
+                return _value(profile, column, value, now)
+            except TransactionError:
+                raise Doubt from None
+
+        return check
+
+    checks: dict[str, Check] = {}
+    for column in _columns(profile, labelled):
+        field = profile.by_column.get(column)
+        if field is not None and field.kind != "date":
+            checks[column] = field_check(field)
+        elif field is None and column == roles.label:
+            checks[column] = text(levels=frozenset({*roles.fraud_values, *roles.legitimate_values}))
+        elif field is not None or column in (roles.time, roles.label_at):
+            checks[column] = by_the_rules(column)
+        else:
+            checks[column] = text()
+    return QuickRules.of(checks)
 
 
 def all_problems(
@@ -130,11 +173,12 @@ def validate_history(profile: Profile, raw: object, now: datetime) -> tuple[dict
     if len(raw) > MAX_HISTORY:
         raise problem("too_many", "history", limit=MAX_HISTORY, value=len(raw))
     rows = []
+    validate = validator(profile, now, labelled=True)
     for number, row in enumerate(raw, start=1):
         if not isinstance(row, Mapping):
             raise problem("not_an_object", f"history, row {number}")
         try:
-            rows.append(validate_transaction(profile, row, now, labelled=True))
+            rows.append(validate(row))
         except TransactionError as error:
             raise TransactionError(
                 f"history, row {number}: {error.message}",

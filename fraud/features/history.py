@@ -21,6 +21,19 @@ HOUR_MS = 3_600_000
 PRIOR_ROWS = 10
 """`risk` is frauds / (known + this): a rate that one fraud at an entity hardly known cannot take to 1."""
 MIN_FOR_SPREAD = 3
+_CODES = {
+    "count": kernels.COUNT,
+    "sum": kernels.SUM,
+    "mean": kernels.MEAN,
+    "ratio": kernels.RATIO,
+    "zscore": kernels.ZSCORE,
+    "variation": kernels.VARIATION,
+    "max_ratio": kernels.MAX_RATIO,
+    "n_frauds": kernels.N_FRAUDS,
+    "fraud_rate": kernels.FRAUD_RATE,
+    "risk": kernels.RISK,
+}
+_OF_AMOUNT = {"ratio", "zscore", "max_ratio"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,8 @@ class EntityIndex:
 
     def groups(self, transactions: Transactions) -> I64:
         """Return each transaction's group, -1 where the entity is missing or was never seen."""
+        if len(transactions) == 1:
+            return np.array([self._group_of(transactions)], np.int64)
         key, missing = _compose(
             [_translate(transactions.texts[n], v) for n, v in zip(self.by, self.vocabularies, strict=True)],
             [len(v) for v in self.vocabularies],
@@ -53,6 +68,19 @@ class EntityIndex:
         position = np.searchsorted(self.keys, key)
         position = np.minimum(position, len(self.keys) - 1)
         return np.where((self.keys[position] == key) & ~missing, position, -1)
+
+    def _group_of(self, transaction: Transactions) -> int:
+        """Return what `groups` does for one transaction, without making arrays of one."""
+        key = 0
+        for name, vocabulary in zip(self.by, self.vocabularies, strict=True):
+            column = transaction.texts[name]
+            code = int(column.codes[0])
+            known = vocabulary.get(column.values[code]) if code >= 0 else None
+            if known is None:
+                return -1
+            key = key * (len(vocabulary) + 1) + known
+        position = int(self.keys.searchsorted(key))
+        return position if position < len(self.keys) and self.keys[position] == key else -1
 
 
 def _translate(column: Coded, vocabulary: Mapping[str, int]) -> I64:
@@ -192,12 +220,25 @@ def _windows(
         sums.known, sums.frauds = kernels.window_sums(
             index.known_offsets, index.known_times, index.frauds, group, moment, lengths, order
         )
+    own = amount if amount is not None and wanted & _OF_AMOUNT else np.zeros(0)
+    codes = np.array([_CODES[function] for function in aggregate.functions], np.int64)
+    values = kernels.window_values(
+        codes,
+        sums.counts,
+        sums.cents,
+        sums.squares,
+        sums.largest,
+        sums.known,
+        sums.frauds,
+        own,
+        float(PRIOR_ROWS),
+        MIN_FOR_SPREAD,
+    )
     prefix = "_".join(aggregate.by)
-    return {
-        f"{prefix}_{function}_{window}": _value(function, sums, w, amount)
-        for w, window in enumerate(aggregate.windows)
-        for function in aggregate.functions
-    }
+    names = [
+        f"{prefix}_{function}_{window}" for window in aggregate.windows for function in aggregate.functions
+    ]
+    return dict(zip(names, values, strict=True))
 
 
 @dataclass
@@ -216,47 +257,6 @@ def _sorted_by(codes: I64, n_codes: int) -> I64:
     """Return the stable order of codes in [-1, n_codes); a radix sort where they fit 16 bits."""
     small = n_codes < 2**16 - 1
     return np.argsort((codes + 1).astype(np.uint16) if small else codes, kind="stable")
-
-
-def _row(values: I64 | F64, w: int) -> F64:
-    return np.asarray(values[w], np.float64)
-
-
-def _value(function: str, sums: _Sums, w: int, amount: F64 | None) -> F64:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if function in ("n_frauds", "fraud_rate", "risk"):
-            known, frauds = _row(sums.known, w), _row(sums.frauds, w)
-            if function == "n_frauds":
-                return frauds
-            return frauds / (known + PRIOR_ROWS) if function == "risk" else frauds / known
-        if function == "max_ratio":
-            assert amount is not None  # noqa: S101 (profile rule)
-            largest = _row(sums.largest, w) / 100
-            largest[largest <= 0] = np.nan
-            return amount / largest
-        if function == "count":
-            return _row(sums.counts, w)
-        total = _row(sums.cents, w) / 100
-        return total if function == "sum" else _against_mean(function, sums, w, total, amount)
-
-
-def _against_mean(function: str, sums: _Sums, w: int, total: F64, amount: F64 | None) -> F64:
-    count = _row(sums.counts, w)
-    mean = total / count
-    if function == "mean":
-        return mean
-    assert amount is not None  # noqa: S101 (profile rule)
-    divisor = mean.copy()
-    divisor[mean == 0] = np.nan
-    if function == "ratio":
-        return amount / divisor
-    deviation = np.asarray(np.sqrt(_row(sums.squares, w) / count) / 100, np.float64)
-    deviation[count < MIN_FOR_SPREAD] = np.nan  # one or two payments have no spread worth the name
-    if function == "variation":
-        return deviation / divisor
-    # A floor of a hundredth of the mean: a card that always pays the same is not infinitely surprised.
-    floor = np.maximum(np.abs(mean), 1.0) / 100
-    return np.asarray((amount - mean) / np.maximum(deviation, floor), np.float64)
 
 
 def _since_last(

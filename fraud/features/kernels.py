@@ -92,6 +92,74 @@ def window_spread(
     return squares, largest
 
 
+COUNT, SUM, MEAN, RATIO, ZSCORE, VARIATION, MAX_RATIO, N_FRAUDS, FRAUD_RATE, RISK = range(10)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def window_values(
+    functions: I64,
+    counts: I64,
+    cents: I64,
+    squares: F64,
+    largest: I64,
+    known: I64,
+    frauds: I64,
+    amount: F64,
+    prior: float,
+    fewest: int,
+) -> F64:
+    """Return the functions of every window, float64 [n_windows * n_functions, n], a window's side by side.
+
+    Parameters
+    ----------
+    functions : int64 [n_functions], codes such as MEAN
+    counts, cents, squares, largest, known, frauds : [n_windows, n], of `window_sums` and `window_spread`; a
+        placeholder of [n_windows, 0] where no function needs it
+    amount : float64 [n], each query's own; [0] where no function needs it
+    prior : added to the known rows of RISK
+    fewest : events below which a window has no spread
+    """
+    n = max(counts.shape[1], known.shape[1])
+    values = np.empty((counts.shape[0] * functions.size, n))
+    for w in range(counts.shape[0]):
+        for f in range(functions.size):
+            function, out = functions[f], values[w * functions.size + f]
+            for i in range(n):
+                if function == N_FRAUDS:
+                    out[i] = frauds[w, i]
+                elif function == FRAUD_RATE:
+                    out[i] = frauds[w, i] / np.float64(known[w, i])
+                elif function == RISK:
+                    out[i] = frauds[w, i] / (known[w, i] + prior)
+                elif function == COUNT:
+                    out[i] = counts[w, i]
+                elif function == SUM:
+                    out[i] = cents[w, i] / 100.0
+                elif function == MAX_RATIO:
+                    top = largest[w, i] / 100.0
+                    out[i] = amount[i] / top if top > 0.0 else np.nan
+                else:
+                    count = np.float64(counts[w, i])
+                    mean = cents[w, i] / 100.0 / count
+                    divisor = mean if mean != 0.0 else np.nan
+                    if function == MEAN:
+                        out[i] = mean
+                    elif function == RATIO:
+                        out[i] = amount[i] / divisor
+                    else:
+                        # One or two payments have no spread worth the name.
+                        spread = np.sqrt(squares[w, i] / count) / 100.0 if count >= fewest else np.nan
+                        # A floor of a hundredth: a card that always pays the same is not surprised for ever.
+                        floor = max(abs(mean), 1.0) / 100.0
+                        if function == VARIATION:
+                            out[i] = spread / divisor
+                        elif np.isnan(spread):
+                            out[i] = np.nan
+                        else:
+                            out[i] = (amount[i] - mean) / max(spread, floor)
+    return values
+
+
 @numba.njit(cache=True, nogil=True)
 def last_before(offsets: I64, times: I64, group: I64, moment: I64) -> I64:
     """Return the position of each query's newest event strictly before its moment; -1 if there is none."""

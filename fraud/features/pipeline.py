@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class FeaturePipeline:
             )
         return pipeline
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Feature names, in the order of the matrix's columns."""
         profile = self.profile

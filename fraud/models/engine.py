@@ -34,6 +34,19 @@ LEAF = -1
 
 
 @dataclass(frozen=True, eq=False)
+class _Explained:
+    """What explaining a forest needs, made once: `kernel` and its arguments, and the mean raw output."""
+
+    kernel: Callable[..., None]
+    steps: NDArray[np.void]
+    offsets: NDArray[np.int64]
+    points: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    n_slots: int
+    expected: float
+
+
+@dataclass(frozen=True, eq=False)
 class PackedForest:
     """Trees as flat arrays, valid from construction on.
 
@@ -110,18 +123,36 @@ class PackedForest:
         return nodes, offsets, depths, edges
 
     @cached_property
-    def _explanation(self) -> tuple[NDArray[np.void], NDArray[np.float64], int, float]:
-        """Edges, quadrature points and weights, the largest depth, and the expected raw output."""
+    def _explanation(self) -> "_Explained":
+        from fraud.models import shapley
+
         nodes, offsets, depths, edges = self._layout
-        deepest = int(depths.max())
-        total, distinct = self._kernels.weigh_edges(nodes, offsets, self.cover, deepest, edges)
-        points = self._kernels.POINTS
+        total, distinct = self._kernels.weigh_edges(nodes, offsets, self.cover, int(depths.max()), edges)
+        leaf = self.feature == LEAF
+        left = np.zeros(leaf.size, bool)
+        left[1:] = ~leaf[:-1]  # preorder: what follows a split is its left child
+        steps = np.zeros(leaf.size, shapley.STEP)
+        steps["split"], steps["cover"] = self.split, self.cover
+        steps["feature"] = np.where(leaf, 0, self.feature)
+        steps["slot"], steps["above"] = edges["depth"] + 1, edges["ancestor"] + 1
+        steps["is"] = (
+            leaf * shapley.IS_LEAF
+            + left * shapley.IS_LEFT
+            + (self.missing_left & ~leaf) * shapley.MISSING_LEFT
+        )
+        adds = ~leaf | (self.split != 0)
         # m points are exact up to degree 2 m - 1; with D distinct features on a path the degree is D - 1.
-        blocks = max(1, math.ceil(distinct / (2 * points)))
-        t, weight = np.polynomial.legendre.leggauss(points * blocks)
-        t, weight = (t + 1) / 2, weight / 2
-        quadrature = np.hstack([t.reshape(blocks, points), weight.reshape(blocks, points)])
-        return edges, quadrature, deepest, self._combine(total)
+        n_points = shapley.LANES * max(1, math.ceil(distinct / (2 * shapley.LANES)))
+        t, weights = np.polynomial.legendre.leggauss(n_points)
+        return _Explained(
+            shapley.explain_row,
+            steps[adds],
+            np.concatenate([np.zeros(1, np.int64), np.cumsum(adds)])[offsets],
+            (t + 1) / 2,
+            weights / 2,
+            int(depths.max()) + 2,
+            self._combine(total),
+        )
 
     def _combine(self, total: Any) -> Any:
         return total / self.n_trees if self.scale == "probability" else self.base + total
@@ -157,7 +188,7 @@ class PackedForest:
         return 0.5 + 0.5 * np.tanh(0.5 * raw)
 
     def contributions(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-        """Return exact path-dependent Shapley values of `raw` (see `kernels.explain_rows`).
+        """Return exact path-dependent Shapley values of `raw` (see `shapley.explain_row`).
 
         Returns
         -------
@@ -167,13 +198,22 @@ class PackedForest:
             The cover-weighted mean output.
         """
         x = self._rows(x)
-        nodes, offsets, _, _ = self._layout
-        edges, quadrature, deepest, expected = self._explanation
-        phi = np.zeros(x.shape)
-        self._kernels.explain_rows(nodes, edges, offsets, x, quadrature, deepest, phi)
+        explained = self._explanation
+        phi = np.empty(x.shape)
+        for row, values in enumerate(x):
+            shares = np.zeros((self.n_features, explained.points.size))
+            explained.kernel(
+                explained.steps,
+                explained.offsets,
+                values,
+                explained.points,
+                explained.n_slots,
+                shares.ravel(),
+            )
+            phi[row] = shares @ explained.weights
         if self.scale == "probability":
             phi /= self.n_trees
-        return phi, expected
+        return phi, explained.expected
 
     def warm_up(self) -> None:
         """Load (or compile) and run every kernel once, so that no request pays for it."""

@@ -1,15 +1,17 @@
 """Choosing what the demo shows first: one telling transaction of each kind, and cards with a past."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraud.data.profile import DAY_MS, Profile
-from fraud.data.table import Transactions
+from fraud.data.table import NEVER_MS, Transactions
 from fraud.features.history import History
-from fraud.models.train import Training
+
+if TYPE_CHECKING:
+    from fraud.models.train import Training  # serving trains nothing
 
 Rows = NDArray[np.intp]
 N_ENTITIES = 60
@@ -19,7 +21,7 @@ _PER_KIND = 200
 UNKNOWN = "unknown"
 
 
-def choose_examples(training: Training) -> dict[str, Any]:
+def choose_examples(training: "Training") -> dict[str, Any]:
     """Return {"examples": [...], "entities": [...]} for the demo's first page.
 
     Examples come from after the test window where the table goes on (so that flags on them never touch the
@@ -72,7 +74,18 @@ def to_record(transactions: Transactions, row: int, profile: Profile) -> dict[st
     return record
 
 
-def _pool(training: Training) -> Rows:
+def known_label(transactions: Transactions, row: int, profile: Profile) -> dict[str, Any]:
+    """Return one transaction's label as a client would send it, and when a fraud was known; {} if unknown."""
+    known_at_ms, roles = int(transactions.known_at_ms[row]), profile.columns
+    if known_at_ms == NEVER_MS:
+        return {}
+    if transactions.labels[row] != 1:
+        return {roles.label: roles.legitimate_values[0]}
+    moment = datetime.fromtimestamp(known_at_ms / 1000, UTC).isoformat()
+    return {roles.label: roles.fraud_values[0]} | ({} if roles.label_at is None else {roles.label_at: moment})
+
+
+def _pool(training: "Training") -> Rows:
     transactions, split = training.transactions, training.split
     if transactions.time_ms is None:
         return split.test
@@ -85,7 +98,7 @@ def _pool(training: Training) -> Rows:
     return recent if len(recent) >= _PER_KIND else pool
 
 
-def _mean_scores(training: Training, part: Transactions) -> NDArray[np.float64]:
+def _mean_scores(training: "Training", part: Transactions) -> NDArray[np.float64]:
     profile = training.profile
     history = History.of(training.transactions, profile) if profile.features.history else None
     features = training.pipeline.transform(part, history)

@@ -11,7 +11,6 @@ from fraud.data.table import Transactions
 from fraud.errors import BundleRefused
 from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
-from fraud.models.analysis.importance import mean_size
 from fraud.models.calibration import BetaCalibration, fit_calibration
 from fraud.models.engine import PackedForest
 from fraud.models.estimators import Fitted, ForestEngine, TrainingRows
@@ -241,6 +240,8 @@ def _average_fraud(transactions: Transactions, plan: Split, profile: Profile) ->
 
 def _importance(forest: PackedForest, run: Prepared) -> dict[str, Estimate]:
     """Return mean |SHAP| per feature with a bootstrap interval, over frauds and others in equal numbers."""
+    from fraud.models.analysis.importance import mean_size  # with pandas, which serving does without
+
     rng = np.random.default_rng(run.seed)
     labels = run.test.labels
     frauds, others = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)

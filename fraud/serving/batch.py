@@ -1,5 +1,6 @@
 """Scoring a whole table: every row gets both answers, or its place in the list of rejected rows."""
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +56,8 @@ def score_file(scorer: Scorer, path: Path, now: datetime) -> BatchResult:
     """
     frame = read_table(path)
     transactions, rejected = accept_rows(frame, scorer.bundle.profile, now)
-    features = scorer.pipeline.transform(transactions, _history(scorer, transactions))
+    own = set(transactions.ids.tolist()) if scorer.bundle.profile.columns.id is not None else set()
+    features = scorer.pipeline.transform(transactions, history_of(scorer, transactions, own))
     back = np.argsort(transactions.rows)
     scored = frame.iloc[transactions.rows[back]].reset_index(drop=True)
     for name, model in scorer.bundle.models.items():
@@ -75,29 +77,43 @@ def accept_rows(
     TableError
         A column is missing, or not one row fits.
     """
+    table, rejected = sift(frame, profile, now)
+    if table is None:
+        raise no_row_fits(rejected)
+    return table, rejected
+
+
+def no_row_fits(rejected: Sequence[Rejection]) -> TableError:
+    """Return the error of a table without one row that fits, about the first row that does not."""
+    first = rejected[0]
+    return TableError(
+        f'Not one row fits the profile; column "{first.column}", row {first.row}: {first.reason}.',
+        code="no_row_fits",
+        field=first.column,
+    )
+
+
+def sift(
+    frame: "pd.DataFrame", profile: Profile, now: datetime
+) -> tuple[Transactions | None, tuple[Rejection, ...]]:
+    """Return as `accept_rows`; None where not one row fits."""
     positions = np.arange(len(frame))
     rejected: list[Rejection] = []
-    while True:
+    while len(positions) or not rejected:
         try:
             table = transactions_from_frame(frame.iloc[positions], profile)
             refuse_future(table, profile, now)
-            break
+            rejected.sort(key=lambda rejection: rejection.row)
+            return table.with_rows(positions[table.rows]), tuple(rejected)
         except TableError as error:
             bad = np.asarray(error.rows, np.intp)
             if not len(bad):
                 raise
             reason = str(error.params["rule"])
-            if len(bad) == len(positions):
-                where = f'column "{error.field}", row {positions[bad[0]] + 1}'
-                raise TableError(
-                    f"Not one row fits the profile; {where}: {reason}.",
-                    code="no_row_fits",
-                    field=error.field,
-                ) from error
             rejected += [Rejection(int(row) + 1, error.field or "", reason) for row in positions[bad]]
             positions = np.delete(positions, bad)
     rejected.sort(key=lambda rejection: rejection.row)
-    return table.with_rows(positions[table.rows]), tuple(rejected)
+    return None, tuple(rejected)
 
 
 def decisions(probability: F64, thresholds: Thresholds) -> NDArray[np.object_]:
@@ -125,13 +141,15 @@ def refuse_future(table: Transactions, profile: Profile, now: datetime) -> None:
         raise error
 
 
-def _history(scorer: Scorer, batch: Transactions) -> History | None:
-    """Return the past of a file's rows: the bundle's, the file's own rows in the place of their copies."""
+def history_of(scorer: Scorer, batch: Transactions, known: Container[str]) -> History | None:
+    """Return the past of a file's rows: the bundle's, the file's own rows in the place of their copies.
+
+    `known` are ids of the bundle's past that are also the file's.
+    """
     profile = scorer.bundle.profile
     if not profile.features.history:
         return None
     if scorer.past is None:
         return History.of(batch, profile)
-    own = set(batch.ids.tolist()) if profile.columns.id is not None else set()
-    others = np.array([i not in own for i in scorer.past.ids.tolist()], bool)
+    others = np.array([i not in known for i in scorer.past.ids.tolist()], bool)
     return History.of(concatenate([scorer.past.take(np.flatnonzero(others)), batch]), profile)

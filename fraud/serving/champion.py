@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fraud.errors import BundleRefused, FraudError, NotFound, RepositoryError
 from fraud.models.bundle import load_bundle
+from fraud.models.policy import ThresholdPolicy
 from fraud.records import ModelVersion
 from fraud.registry import Aliases, ModelRegistry
 from fraud.serving.scorer import Scorer
@@ -27,6 +28,8 @@ class Champion:
     registry : where released versions are
     artifacts : what was shipped with the code
     memory : what outlives this process; None where nothing does
+    policy : cut-offs to serve one release with; at the start another release is refused, later one that is
+        promoted serves with its own
     clock : returns the present, aware, in UTC
     """
 
@@ -36,11 +39,13 @@ class Champion:
         artifacts: Path,
         *,
         memory: StandingFile | None = None,
+        policy: ThresholdPolicy | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._registry = registry
         self._artifacts = artifacts
         self._memory = memory
+        self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
         self._scorer: Scorer | None = None
@@ -141,7 +146,7 @@ class Champion:
         with self._lock:
             if self._scorer is None:
                 self._standing = Standing() if self._memory is None else self._memory.read()
-                self._scorer = self._load_first()
+                self._scorer = self._with_policy(self._load_first(), refuse=True)
                 self.since = self._clock()
             return self._scorer
 
@@ -210,8 +215,22 @@ class Champion:
         return Scorer.from_bundle(bundle, revision)
 
     def _swap(self, newer: Scorer, sequence: int) -> None:
+        newer = self._with_policy(newer)
         self._previous, self._scorer, self.since = self._scorer, newer, self._clock()
         self._follow(newer, sequence)
+
+    def _with_policy(self, scorer: Scorer, *, refuse: bool = False) -> Scorer:
+        """Return a scorer with the policy's cut-offs, if they were chosen for it."""
+        if self._policy is None:
+            return scorer
+        try:
+            self._policy.require_for(scorer.version)
+        except BundleRefused as error:
+            if refuse:
+                raise
+            _log.warning("%s serves with its own cut-offs: %s", scorer.version.version, error)
+            return scorer
+        return scorer.with_thresholds(self._policy.thresholds)
 
     def _follow(self, scorer: Scorer, sequence: int) -> None:
         """Remember a change as followed; what was given up before it may come again."""

@@ -68,6 +68,11 @@ class PredictionNode:
         self._clock = clock
         self.notices: Counter[str] = Counter()
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether `score` computes here: always."""
+        return True
+
     def score(
         self, transaction: Mapping[str, Any], history: object = None, *, keep: bool = False
     ) -> Prediction:

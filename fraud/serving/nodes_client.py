@@ -25,6 +25,7 @@ from fraud.telemetry import UNOBSERVED, Observer, Stopwatch
 _log = logging.getLogger(__name__)
 ATTEMPTS = 2
 _REFUSED = 422
+_BUSY = 429
 
 
 class NodePool:
@@ -34,17 +35,24 @@ class NodePool:
     ----------
     urls : such as http://10.0.0.5:7870
     timeout_s : seconds that one attempt may take
+    key : what the nodes ask for, if they do
     client : sends the requests; made here if not given
     """
 
     def __init__(
-        self, urls: Sequence[str], *, timeout_s: float = 5.0, client: httpx2.Client | None = None
+        self,
+        urls: Sequence[str],
+        *,
+        timeout_s: float = 5.0,
+        key: str | None = None,
+        client: httpx2.Client | None = None,
     ) -> None:
         self._urls = tuple(url.rstrip("/") for url in urls)
         self._timeout_s = timeout_s
         limits = httpx2.Limits(max_connections=200, max_keepalive_connections=64)
         # No proxies of the environment: the nodes are ours, and what is sent is somebody's payment.
         self._client = client or httpx2.Client(limits=limits, trust_env=False, follow_redirects=False)
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._lock = threading.Lock()
         self._ill: set[str] = set()
         self._turn = 0
@@ -74,11 +82,13 @@ class NodePool:
         problem = "no node is configured"
         for url in self._order()[:ATTEMPTS]:
             try:
-                answer = self._client.post(f"{url}{path}", json=body, timeout=self._timeout_s)
+                answer = self._client.post(
+                    f"{url}{path}", json=body, headers=self._headers, timeout=self._timeout_s
+                )
             except httpx2.HTTPError as error:
                 problem = type(error).__name__
             else:
-                if answer.status_code < 500:
+                if answer.status_code < 500 and answer.status_code != _BUSY:
                     self._note(url, well=True)
                     return answer
                 problem = f"status {answer.status_code}"

@@ -1,7 +1,8 @@
 """Both models of one bundle, answering for one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fraud.features.history import History
 from fraud.features.pipeline import FeaturePipeline
 from fraud.models.bundle import Bundle
 from fraud.models.golden import check_golden
-from fraud.records import ModelVersion, Reason, Score
+from fraud.records import ModelVersion, Reason, Score, Thresholds
 from fraud.telemetry import Stopwatch
 
 _WARM_UPS = 4
@@ -68,6 +69,13 @@ class Scorer:
             model.forest.warm_up()
         return scorer
 
+    def with_thresholds(self, thresholds: Mapping[str, Thresholds]) -> "Scorer":
+        """Return the same models deciding by other cut-offs; the manifest still tells the released ones."""
+        models = {n: replace(m, thresholds=thresholds[n]) for n, m in self.bundle.models.items()}
+        other = copy(self)
+        other.bundle = replace(self.bundle, models=models)
+        return other
+
     @property
     def pipeline(self) -> FeaturePipeline:
         """The fitted transformer."""
@@ -98,6 +106,21 @@ class Scorer:
             watch.lap("score", name)
         return scores
 
+    def probabilities(
+        self, transactions: Sequence[Mapping[str, Any]], past: Sequence[Mapping[str, Any]] | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return both models' calibrated probabilities, float64 [n] each, in the order of n transactions.
+
+        None of them sees another: each is scored as if it alone came after the past.
+        """
+        table, features = self._table_and_features(transactions, past)
+        found = {}
+        for name, model in self.bundle.models.items():
+            probability = np.empty(len(table))
+            probability[table.rows] = model.calibration(model.forest.probability(features))
+            found[name] = probability
+        return found
+
     def explain(
         self,
         transaction: Mapping[str, Any],
@@ -118,11 +141,21 @@ class Scorer:
         self, transaction: Mapping[str, Any], past: Sequence[Mapping[str, Any]] | None = None
     ) -> NDArray[np.float32]:
         """Return the feature row of one canonical transaction, float32 [1, d]."""
+        return self._table_and_features([transaction], past)[1]
+
+    def _table_and_features(
+        self, transactions: Sequence[Mapping[str, Any]], past: Sequence[Mapping[str, Any]] | None
+    ) -> tuple[Transactions, NDArray[np.float32]]:
         profile = self.bundle.profile
         history = self._history
         if history is not None and past is not None:
             history = history.with_main_entity(transactions_from_records(profile, past))
-        return self.pipeline.transform(transactions_from_records(profile, [transaction]), history)
+        table = transactions_from_records(profile, transactions)
+        return table, self.pipeline.transform(table, history)
+
+    def features_of(self, transactions: Transactions) -> NDArray[np.float32]:
+        """Return the feature rows of transactions that see the bundle's past and not each other."""
+        return self.pipeline.transform(transactions, self._history)
 
     def past_of(self, entity: str) -> Transactions | None:
         """Return what the bundle knows of one main entity's past, ordered by time; None if nothing."""

@@ -2,22 +2,21 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import plotly.graph_objects as go
 
 from fraud import formats
 from fraud.data.profile import Profile
 from fraud.models.report import MODEL_COLOURS
 from fraud.records import MODELS, Prediction, Score, Thresholds
 from fraud.serving.scorer import Explanation
-from fraud.ui.form import moment_of, shown_time
-from fraud.ui.plots import Bar, Mark, reasons_figure, timeline_figure
+from fraud.ui.form import moment_of
+from fraud.ui.plots import Mark, PlainFigure, timeline_figure
 from fraud.ui.reasons import reason_text
 from fraud.ui.texts import column_label, text
 
-N_REASONS = 7
+N_REASONS = 5
 _ICONS = {
     "approve": '<path d="M4 10.5l4 4 8-9"/>',
     "review": '<circle cx="8.5" cy="8.5" r="5"/><path d="M12.3 12.3L17 17"/>',
@@ -27,6 +26,15 @@ _ICONS = {
     "alert": '<path d="M10 3L18 17H2Z M10 8.5v4 M10 14.6v.2"/>',
     "unsure": '<circle cx="10" cy="10" r="7.5"/><path d="M10 6v5M10 13.8v.2"/>',
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One reason in words, with its signed share and how that is written."""
+
+    words: str
+    contribution: float
+    shown: str
 
 
 def icon(name: str) -> str:
@@ -100,13 +108,13 @@ def _scale_html(score: Score, language: str) -> str:
     )
     return (
         f'<div class="scale" role="img" aria-label="{html.escape(label)}"><div class="zones">{zones}'
-        f'<span class="needle" style="left:{_place(score.fraud_probability, score.thresholds):.1f}%"></span>'
+        f'<span class="needle" style="left:{place(score.fraud_probability, score.thresholds):.1f}%"></span>'
         f'</div><div class="ticks">{names}<span class="cut" style="left:33.3%">{review}</span>'
         f'<span class="cut" style="left:66.7%">{decline}</span></div></div>'
     )
 
 
-def _place(probability: float, thresholds: Thresholds) -> float:
+def place(probability: float, thresholds: Thresholds) -> float:
     """Return the needle's place in per cent: each decision has a third of the scale, linear within it."""
     bounds = (0.0, thresholds.review, thresholds.decline, 1.0)
     zone = {"approve": 0, "review": 1, "decline": 2}[thresholds.decide(probability).value]
@@ -140,24 +148,40 @@ def _share(contribution: float, scale: str, language: str) -> str:
     return formats.signed(contribution, language, 2)
 
 
-def answer_figure(profile: Profile, explanation: Explanation, language: str) -> go.Figure:
-    """Return one model's reasons as bars."""
-    towards = (text("towards_fraud", language), text("towards_legitimate", language))
-    return reasons_figure(bars(profile, explanation, language), MODEL_COLOURS[explanation.model], towards)
+def reasons_html(profile: Profile, explanation: Explanation, language: str) -> str:
+    """Return one model's reasons as signed bars under their words, largest first; right speaks for fraud."""
+    shown = bars(profile, explanation, language)
+    low = min(0.0, *(bar.contribution for bar in shown))
+    span = (max(0.0, *(bar.contribution for bar in shown)) - low) or 1.0
+    zero = 100 * abs(low) / span
+    items = "".join(_bar_html(bar, zero, 100 / span, language) for bar in shown)
+    colour = MODEL_COLOURS[explanation.model]
+    return (
+        f'<ul class="signed" style="--model:{colour};--zero:{zero:.2f}%">{items}</ul>'
+        f'<p class="fine">{_scale_words(explanation, language)}</p>'
+    )
 
 
-def scale_html(profile: Profile, explanation: Explanation, language: str) -> str:
-    """Return the small print below the bars, and the reasons as a list for screen readers."""
+def _bar_html(bar: Bar, zero: float, scale: float, language: str) -> str:
+    side = "towards_fraud" if bar.contribution > 0 else "towards_legitimate"
+    width = abs(bar.contribution) * scale
+    left = zero if bar.contribution > 0 else zero - width
+    kind = "for" if bar.contribution > 0 else "against"
+    return (
+        f'<li><span class="words">{html.escape(bar.words)}</span> <b>{bar.shown}</b> '
+        f'<span class="unseen">{text(side, language)}</span>'
+        f'<span class="track" aria-hidden="true"><i class="{kind}" '
+        f'style="left:{left:.2f}%;width:{width:.2f}%"></i></span></li>'
+    )
+
+
+def _scale_words(explanation: Explanation, language: str) -> str:
     total = explanation.expected + sum(reason.contribution for reason in explanation.reasons)
     if explanation.scale == "probability":
         ends = [f"{formats.number(value * 100, language, 1)}%" for value in (explanation.expected, total)]
     else:
         ends = [formats.number(value, language, 2) for value in (explanation.expected, total)]
-    words = text(f"scale_{explanation.scale}", language, expected=ends[0], total=ends[1])
-    items = "".join(
-        f"<li>{html.escape(bar.words)} ({bar.shown})</li>" for bar in bars(profile, explanation, language)
-    )
-    return f'<p class="fine">{words}</p><ul class="unseen">{items}</ul>'
+    return text(f"scale_{explanation.scale}", language, expected=ends[0], total=ends[1])
 
 
 def past_marks(
@@ -198,17 +222,17 @@ def _mark(profile: Profile, record: Mapping[str, Any], moment: datetime, known: 
     amount = float(record[profile.columns.amount])  # type: ignore[index]
     parts = [
         formats.money(amount, profile.currency, language),
-        shown_time(moment.isoformat()),
+        formats.moment(moment, language),
         text(f"mark_{known}", language),
     ]
     return Mark(moment, amount, known, " \u00b7 ".join(html.escape(part) for part in parts))
 
 
-def past_figure(profile: Profile, marks: Sequence[Mark], language: str) -> go.Figure:
+def past_figure(profile: Profile, marks: Sequence[Mark], language: str) -> PlainFigure:
     """Return the timeline of a card's amounts."""
     amount = column_label(profile, profile.columns.amount or "", language)
     axis = f"{amount} ({profile.currency})" if profile.currency else amount
-    return timeline_figure(marks, text("mark_this", language), axis)
+    return timeline_figure(marks, text("mark_this", language), axis, formats.DATE_AXES[language])
 
 
 def past_html(profile: Profile, entity: object, n_past: int, language: str) -> str:

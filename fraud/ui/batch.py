@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from fraud import scratch
 from fraud.errors import FraudError, NotFound
@@ -24,8 +23,8 @@ from fraud.ui.texts import column_label, text
 from fraud.ui.withdrawing import address_of
 
 MAX_FILE = f"{words.MAX_UPLOAD_MB}mb"
-_SAMPLE_ROWS = 25
 _POLL_SECONDS = 0.4
+_MORE, _SHOWN_CELL = "\u2026", 13
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _TICKED = """(...given) => {
   given[0] = [...document.querySelectorAll("#batch-table input:checked")].map((box) => box.value).join(",");
@@ -34,20 +33,31 @@ _TICKED = """(...given) => {
 Updates = dict[Any, Any]
 
 
+def _short(cell: str) -> str:
+    return cell if len(cell) <= _SHOWN_CELL else cell[: _SHOWN_CELL - 1] + _MORE
+
+
 class BatchTab:
     """Draws itself inside the current Blocks context and wires its events."""
 
     def __init__(
-        self, service: FraudService, localised: Localised, language: Any, desk: TableDesk | None = None
+        self,
+        service: FraudService,
+        localised: Localised,
+        language: Any,
+        tab: gr.Tab,
+        desk: TableDesk | None = None,
     ) -> None:
         self._service = service
         self._desk = desk or TableDesk(lambda: service.scorer())
         self._language = language
         self._job = gr.State("", time_to_live=scratch.LIFE_S, delete_callback=self._desk.discard)
+        # Kept by the browser too: after a reload the tab takes its table up where it is.
+        self._kept = gr.BrowserState("", storage_key="fraud-table")
         self._page, self._flagged = gr.State(0), gr.State({})
         self._timer = gr.Timer(_POLL_SECONDS, active=False)
         self._draw(localised)
-        self._wire()
+        self._wire(tab)
 
     def _draw(self, localised: Localised) -> None:
         make = localised.make
@@ -60,14 +70,7 @@ class BatchTab:
                 height=132,
                 elem_id="batch-file",
             )
-            make(
-                gr.DownloadButton,
-                lambda language: {"label": text("batch_sample", language)},
-                value=self._sample_file(),
-                size="sm",
-                elem_id="batch-sample",
-                elem_classes=["narrow"],
-            )
+            make(gr.HTML, lambda language: {"value": words.sample_html(language)})
             self._problem = gr.HTML(elem_id="batch-problem")
         with gr.Column(visible=False, elem_classes=["sheet"], elem_id="batch-opened") as self._opened:
             self._about = gr.HTML(elem_id="batch-about")
@@ -123,7 +126,10 @@ class BatchTab:
                 )
 
     def _column_words(self, one: Wanted, language: str) -> Mapping[str, Any]:
-        label = column_label(self._service.profile, one.column, language)
+        profile = self._service.profile
+        roles = profile.columns
+        role = next((r for r in ("id", "label", "label_at") if getattr(roles, r) == one.column), None)
+        label = text(f"batch_role_{role}", language) if role else column_label(profile, one.column, language)
         return {"label": f"{label} *" if one.needed else label}
 
     def _draw_rows(self, localised: Localised) -> None:
@@ -196,16 +202,17 @@ class BatchTab:
     @property
     def _outputs(self) -> list[Any]:
         return [
-            self._job, self._page, self._flagged, self._timer, self._file, self._problem, self._opened,
-            self._about, self._choosing, *self._columns.values(), self._score, self._cancel, self._forget,
-            self._progress, self._results, self._summary, self._choice, self._table, self._previous,
-            self._next, self._label, self._comment, self._consent, self._receipts, self._refused_sheet,
-            self._refused,
+            self._kept, self._job, self._page, self._flagged, self._timer, self._file, self._problem,
+            self._opened, self._about, self._choosing, *self._columns.values(), self._score, self._cancel,
+            self._forget, self._progress, self._results, self._summary, self._choice, self._table,
+            self._previous, self._next, self._label, self._comment, self._consent, self._receipts,
+            self._refused_sheet, self._refused,
         ]  # fmt: skip
 
-    def _wire(self) -> None:
+    def _wire(self, tab: gr.Tab) -> None:
         language, job, outputs = self._language, self._job, self._outputs
         shown = [job, self._choice, self._page, self._flagged, language]
+        tab.select(self._resume, [job, self._kept, language], outputs, **_QUIET)
         self._file.upload(self._open, [self._file, job, language], outputs, **_QUIET)
         self._score.click(self._start, [job, language, *self._columns.values()], outputs, **_QUIET)
         self._cancel.click(self._stop, [job, language], outputs, **_QUIET)
@@ -220,17 +227,6 @@ class BatchTab:
         )
         language.input(self._say_again, shown, outputs, **_QUIET)
 
-    def _sample_file(self) -> str | None:
-        """Return a file that works: the past of a known card, or the examples, without their labels."""
-        entity = next(iter(self._service.entities()), None)
-        records = self._service.past_of(entity, _SAMPLE_ROWS) if entity is not None else []
-        rows = records or [example["transaction"] for example in self._service.examples()]
-        if not rows:
-            return None
-        path = scratch.kept_folder("sample") / "sample.csv"
-        pd.DataFrame(rows).to_csv(path, index=False)
-        return str(path)
-
     # Before it is scored
 
     def _open(self, path: str, job: str, language: str, request: gr.Request) -> Updates:
@@ -239,7 +235,17 @@ class BatchTab:
             new, sheet = self._desk.open(Path(path), Path(path).name, request.session_hash or "")
         except FraudError as error:
             return self._nothing() | {self._problem: self._alert(error, language)}
-        return self._nothing() | {self._job: new} | self._about_it(sheet, language)
+        return self._nothing() | {self._job: new, self._kept: new} | self._about_it(sheet, language)
+
+    def _resume(self, job: str, kept: str | None, language: str) -> Updates:
+        """Take up the table that this browser sent before the page was loaded again, if it is still here."""
+        if job or not kept or not isinstance(kept, str):
+            return {self._problem: gr.update()}
+        try:
+            sheet = self._desk.sheet(kept)
+        except NotFound:
+            return {self._kept: ""}
+        return {self._job: kept} | self._about_it(sheet, language) | self._tick(kept, language)
 
     def _about_it(self, sheet: Sheet, language: str) -> Updates:
         profile = self._service.profile
@@ -249,7 +255,7 @@ class BatchTab:
         choices = [(f"\u2014 {text('batch_not_there', language)}", "")]
         for name in sheet.columns:
             cell = first.get(name)
-            choices.append((f"{name} ({cell[:24]})" if cell else name, name))
+            choices.append((f"{name} ({_short(cell)})" if cell else name, name))
         clean = not missing and all(column == own for column, own in matching.columns.items())
         return {
             self._opened: gr.update(visible=True),
@@ -414,6 +420,7 @@ class BatchTab:
         hidden = gr.update(visible=False)
         return {
             self._job: "",
+            self._kept: "",
             self._page: 0,
             self._flagged: {},
             self._timer: gr.Timer(active=False),

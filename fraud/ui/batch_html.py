@@ -32,6 +32,12 @@ def introduction(language: str) -> str:
     return f'<h2>{text("batch_title", language)}</h2><p class="quiet">{lead}</p>'
 
 
+def sample_html(language: str) -> str:
+    """Return the link to a table that can be scored as it is."""
+    words = text("batch_sample", language)
+    return f'<a class="download small" id="batch-sample" href="tables/sample.csv" download>{words}</a>'
+
+
 def problem_text(error: FraudError, profile: Profile, language: str) -> str:
     """Return an error as a sentence; a column is called by its label, and a rule is translated."""
     if error.code == "no_row_fits" and "line" in error.params:

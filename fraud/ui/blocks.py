@@ -2,34 +2,53 @@
 
 import html
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 
+from fraud.errors import SettingsError
 from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.ui.access import ReviewAccess
 from fraud.ui.batch import MAX_FILE, BatchTab
+from fraud.ui.comparing import CompareSection
+from fraud.ui.first_render import Page, PageLanguage
 from fraud.ui.language import Localised
-from fraud.ui.models import ModelsTab
+from fraud.ui.memory import RECALL, REMEMBER_LANGUAGE, RESUME, RESUME_IF_NEEDED, read_recalled
+from fraud.ui.models import BELOW_COMPARISON, ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
 from fraud.ui.score import ScoreTab
-from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose_language, text
-from fraud.ui.theme import BATCH_STYLESHEET, HEAD, STYLESHEET, page_theme
+from fraud.ui.texts import LANGUAGE_NAMES, LANGUAGES, text
+from fraud.ui.theme import STYLESHEETS, page_head, page_theme
 from fraud.ui.versions import VersionsTab
 
+_TABS = ("batch", "review", "monitoring", "versions", "models")
 _CONCURRENT = 8
 _WAITING = 128
-_SET_PAGE_LANGUAGE = "(language) => { document.documentElement.lang = language; }"
 
 
-def mount_arguments(service: FraudService) -> dict[str, Any]:
-    """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and no extras."""
+def mount_arguments(service: FraudService, *, mcp: bool = False) -> dict[str, Any]:
+    """Return what `gr.mount_gradio_app` needs beside the blocks: the look, and MCP if asked for.
+
+    Raises
+    ------
+    SettingsError
+        MCP is asked for and its package is not installed.
+    """
+    if mcp and find_spec("mcp") is None:
+        raise SettingsError(
+            "FRAUD_MCP is 1 and its package is missing: pip install 'gradio[mcp]', or set it to 0.",
+            code="mcp",
+            field="FRAUD_MCP",
+        )
     return {
+        "mcp_server": mcp,
         "theme": page_theme(),
-        "css_paths": [STYLESHEET, BATCH_STYLESHEET],
-        "head": HEAD,
+        "css_paths": STYLESHEETS,
+        "head": page_head(),
         "max_file_size": MAX_FILE,
         "footer_links": [],
         "run_history": False,
@@ -40,22 +59,30 @@ def mount_arguments(service: FraudService) -> dict[str, Any]:
     }
 
 
+def mount_page(app: FastAPI, page: Page, service: FraudService, *, mcp: bool = False) -> FastAPI:
+    """Return the application with the page on it, its first view made; SettingsError as `mount_arguments`."""
+    app.add_middleware(PageLanguage)
+    gr.mount_gradio_app(app, page, path="/", **mount_arguments(service, mcp=mcp))
+    page.prepare()
+    return app
+
+
 def build_blocks(
     service: FraudService,
     review_password: str | None = None,
     reviewers: Sequence[str] = (),
     tables: TableDesk | None = None,
-) -> gr.Blocks:
+) -> Page:
     """Return the page over a service; its form follows the profile of the model that serves now.
 
     Maintainers review flags on it with `review_password`, or signed in under one of `reviewers`; without
     either nobody can. `tables` scores tables; by default one of its own.
     """
     localised = Localised()
-    page: gr.Blocks
-    with gr.Blocks(
+    page = Page(
         title=text("title", "en"), analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
-    ) as page:
+    )
+    with page:
         with gr.Row(elem_classes=["masthead"]):
             localised.make(gr.HTML, lambda language: {"value": _masthead(service, language)})
             language = localised.make(
@@ -68,11 +95,13 @@ def build_blocks(
                 elem_id="language",
                 interactive=True,
             )
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
-            with localised.make(gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"):
-                BatchTab(service, localised, language, tables)
+            with localised.make(
+                gr.Tab, lambda chosen: {"label": text("tab_batch", chosen)}, id="batch"
+            ) as batch:
+                BatchTab(service, localised, language, batch, tables)
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_review", chosen)}, id="review"
             ) as reviewed:
@@ -89,9 +118,13 @@ def build_blocks(
             with localised.make(
                 gr.Tab, lambda chosen: {"label": text("tab_models", chosen)}, id="models"
             ) as models:
-                ModelsTab(service, language, models)
+                localised.make(
+                    gr.HTML, lambda chosen: {"value": f'<h2 class="unseen">{text("tab_models", chosen)}</h2>'}
+                )
+                CompareSection(service, localised, language, models)
+                ModelsTab(service, language, models, BELOW_COMPARISON)
         review.follow(reviewed)
-        _wire(page, localised, language, tab, review, tabs)
+        _wire(service, page, localised, language, tab, review, tabs)
     page.queue(default_concurrency_limit=_CONCURRENT, max_size=_WAITING, api_open=False)
     return page
 
@@ -106,27 +139,45 @@ def _masthead(service: FraudService, language: str) -> str:
 
 
 def _wire(
-    page: gr.Blocks, localised: Localised, language: Any, tab: ScoreTab, review: ReviewTab, tabs: gr.Tabs
+    service: FraudService,
+    page: Page,
+    localised: Localised,
+    language: Any,
+    tab: ScoreTab,
+    review: ReviewTab,
+    tabs: gr.Tabs,
 ) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     outputs = list(dict.fromkeys([language, tabs, *localised.components, *tab.outputs, *review.outputs]))
     n_state = len(tab.state)
 
-    def open_page(request: gr.Request, account: gr.OAuthProfile | None) -> dict[Any, Any]:
-        chosen = choose_language(request.headers.get("accept-language", ""))
-        words = localised.updates(chosen) if chosen != "en" else {}
+    def edition() -> str:
+        return service.model_version.manifest_digest
+
+    def first_view(chosen: str) -> dict[Any, Any]:
         own = {language: gr.update(value=chosen)}
-        if (named := request.query_params.get("tab")) in ("review", "monitoring", "versions", "models"):
-            own[tabs] = gr.update(selected=named)
-        return merge(words, tab.first_view(chosen), review.first_view(chosen, account), own)
+        return merge(localised.updates(chosen), tab.first_view(chosen), own)
+
+    def resume(said: object) -> dict[Any, Any]:
+        recalled = read_recalled(said)
+        chosen = recalled.chosen or recalled.shown or "en"
+        own = {tabs: gr.update(selected=recalled.tab)} if recalled.tab in _TABS else {}
+        anew = {} if chosen == recalled.shown else first_view(chosen)
+        return merge(anew, tab.recall(recalled, chosen), own)
 
     def say_again(chosen: str, account: gr.OAuthProfile | None, *state: Any) -> dict[Any, Any]:
         said = tab.in_language(chosen, *state[:n_state])
         return merge(localised.updates(chosen), said, review.in_language(chosen, account, *state[n_state:]))
 
-    page.load(open_page, None, outputs, **quiet).then(None, language, None, js=_SET_PAGE_LANGUAGE)
+    page.show_first(first_view, edition)
+    # Most visitors have nothing to resume: their page asks the server nothing more before they do.
+    resuming = gr.Button(visible="hidden", elem_id=RESUME)
+    resuming.click(resume, gr.JSON(visible=False), outputs, js=RECALL, **quiet)
+    page.load(None, js=RESUME_IF_NEEDED)
+    if review.by_account:
+        page.load(review.first_view, language, review.outputs, **quiet)
     language.input(say_again, [language, *tab.state, *review.state], outputs, **quiet).then(
-        None, language, None, js=_SET_PAGE_LANGUAGE
+        None, language, None, js=REMEMBER_LANGUAGE
     )
 
 

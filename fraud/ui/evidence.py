@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from fraud import formats
@@ -9,7 +10,7 @@ from fraud.data.profile import Profile
 from fraud.models.figures.labels import unit_name
 from fraud.records import MODELS, Flag, Label, Prediction
 from fraud.reviewing import ReviewCase
-from fraud.ui.form import shown_time
+from fraud.ui.form import moment_of
 from fraud.ui.texts import column_label, text
 
 _SHOWN_VOTES = 8
@@ -37,7 +38,8 @@ def word_html(case: ReviewCase, language: str) -> str:
     held = text(f"review_verdict_{flag.verdict.value}", language)
     parts = [
         f'<h3 id="review-word">{said}</h3><p class="quiet">{held} \u00b7 '
-        f"{shown_time(flag.flagged_at.isoformat())} UTC \u00b7 <code>{html.escape(flag.flag_id)}</code></p>"
+        f"{formats.moment(flag.flagged_at.astimezone(UTC), language)} UTC \u00b7 "
+        f"<code>{html.escape(flag.flag_id)}</code></p>"
     ]
     if case.stands_for is not None:
         stands_for = formats.number(case.stands_for, language, 0)
@@ -58,7 +60,8 @@ def _votes_html(votes: Sequence[Flag], language: str) -> str:
     fraud = sum(vote.label is Label.FRAUD for vote in votes)
     words = text("review_votes", language, fraud=fraud, legitimate=len(votes) - fraud)
     items = "".join(
-        f"<li>{text(f'label_{vote.label.value}', language)} \u00b7 {shown_time(vote.flagged_at.isoformat())}"
+        f"<li>{text(f'label_{vote.label.value}', language)} \u00b7 "
+        f"{formats.moment(vote.flagged_at.astimezone(UTC), language)}"
         + (f" \u00b7 {html.escape(vote.comment)}" if vote.comment else "")
         + "</li>"
         for vote in votes[-_SHOWN_VOTES:]
@@ -80,7 +83,7 @@ def facts_html(profile: Profile, transaction: Mapping[str, object], language: st
 
 def _fact(profile: Profile, column: str, value: Any, language: str) -> str:
     if column == profile.columns.time:
-        return shown_time(value) if isinstance(value, str) else str(value)
+        return formats.moment(moment_of(profile, value), language) if isinstance(value, str) else str(value)
     if isinstance(value, bool):
         return text("yes" if value else "no", language)
     if isinstance(value, int | float):

@@ -1,7 +1,7 @@
 """Gradio's flagging interface over the service, and "Was this right?": the part of the page that uses it."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from fraud.service import FraudService
 from fraud.tracing import Whereabouts
 from fraud.ui.backlog import backlog_html
 from fraud.ui.language import Localised
+from fraud.ui.memory import Recalled, keep_flag
 from fraud.ui.receipts import receipt_html
 from fraud.ui.texts import error_text, text
 from fraud.ui.withdrawing import WithdrawSection, address_of
@@ -83,9 +84,11 @@ class FlagSection:
         service: FraudService,
         localised: Localised,
         language: gr.components.Component,
-        prediction_id: gr.State,
+        prediction_id: gr.components.Component,
+        own: Callable[[str], Prediction] | None = None,
     ) -> None:
         self._service = service
+        self._own = own or service.prediction
         self._callback = ServiceFlagging(service)
         self._prediction_id = prediction_id
         self._verdict, self.receipt_id = gr.State(""), gr.State("")
@@ -167,9 +170,7 @@ class FlagSection:
 
     def fresh(self, language: str, *, audit_asked: bool = False) -> dict[Any, Any]:
         """Return the updates that ask about a new prediction, and say so if the lot fell on it."""
-        return {
-            self._audit: gr.update(visible=audit_asked),
-            self._backlog: backlog_html(self._service, language),
+        return self.asked(audit_asked, language) | {
             self._verdict: "",
             self.receipt_id: "",
             self._buttons: gr.update(visible=True),
@@ -184,6 +185,20 @@ class FlagSection:
             **self._withdraw.fresh(),
         }
 
+    def asked(self, audit_asked: bool, language: str) -> dict[Any, Any]:
+        """Return the updates that say what asks for an answer, and change nothing of one that was begun."""
+        waits = backlog_html(self._service, language)
+        return {self._audit: gr.update(visible=audit_asked), self._backlog: waits}
+
+    def recall(self, recalled: Recalled, prediction_id: str, language: str) -> dict[Any, Any]:
+        """Return the updates that put back an answer begun before a reload; the consent is asked anew."""
+        if not recalled.verdict or not prediction_id:
+            return {}
+        chosen: dict[Any, Any] = self._chooser(recalled.verdict)(language, prediction_id)
+        if recalled.label is not None and self._label in chosen:
+            chosen[self._label] = chosen[self._label] | {"value": recalled.label}
+        return chosen | {self._comment: recalled.comment}
+
     def in_language(self, language: str, receipt_id: str, verdict: str, label: str | None) -> dict[Any, Any]:
         """Return the updates that say the section's state in another language."""
         noted = {self._noted: self._noted_html(label, language)} if verdict and label else {}
@@ -196,10 +211,14 @@ class FlagSection:
         """What `in_language` needs of the section's state, in its order."""
         return [self.receipt_id, self._verdict, self._label]
 
-    def _wire(self, language: Any, prediction_id: gr.State) -> None:
+    def _wire(self, language: Any, prediction_id: gr.components.Component) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         for button, verdict in ((self._right, Verdict.RIGHT), (self._wrong, Verdict.WRONG)):
-            button.click(self._chooser(verdict.value), [language, prediction_id], self.outputs, **quiet)
+            chosen = [*self.outputs, prediction_id]
+            button.click(self._chooser(verdict.value), [language, prediction_id], chosen, **quiet)
+            button.click(None, js=keep_flag(verdict=verdict.value))
+        self._label.input(None, self._label, js=keep_flag("label"))
+        self._comment.change(None, self._comment, js=keep_flag("comment"))
         self._send.click(
             self._submit,
             [
@@ -221,11 +240,13 @@ class FlagSection:
     def _chooser(self, verdict: str) -> Any:
         def choose(language: str, prediction_id: str) -> dict[Any, Any]:
             try:
-                implied = implied_label(self._service.prediction(prediction_id), verdict)
+                prediction = self._own(prediction_id)
+                implied = implied_label(prediction, verdict)
             except FraudError as error:
                 return {self.status: self._alert(error, language)}
             settled = verdict == Verdict.RIGHT and implied is not None
             return {
+                self._prediction_id: prediction.prediction_id,
                 self._verdict: verdict,
                 self._right: gr.update(variant="primary" if verdict == Verdict.RIGHT else "secondary"),
                 self._wrong: gr.update(variant="primary" if verdict == Verdict.WRONG else "secondary"),

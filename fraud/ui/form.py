@@ -53,6 +53,15 @@ class TransactionForm:
         """The widgets, in the order in which `read` expects their values."""
         return [field.component for field in self._fields]
 
+    @property
+    def columns(self) -> list[str]:
+        """The column of each widget, in the same order."""
+        return [field.column for field in self._fields]
+
+    def recalled(self, typed: Mapping[str, Any]) -> list[Any]:
+        """Return the widgets' values of what was typed before: column -> value; what cannot be is empty."""
+        return [_fitting(field.component, typed.get(field.column)) for field in self._fields]
+
     def read(self, values: Sequence[Any]) -> dict[str, Any]:
         """Return the transaction as typed: column -> value."""
         return {field.column: value for field, value in zip(self._fields, values, strict=True)}
@@ -193,6 +202,18 @@ class TransactionForm:
             )
         else:
             self._add(field.column, gr.Dropdown, words, value=field.default, allow_custom_value=True)
+
+
+def _fitting(component: Any, value: Any) -> Any:
+    if isinstance(component, gr.Number):
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(component, gr.Checkbox):
+        return value is True
+    if isinstance(component, gr.Textbox):
+        return value if isinstance(value, str) else ""
+    if isinstance(component, gr.Radio):
+        return value if value in [choice for _, choice in component.choices] else None
+    return value
 
 
 def level_name(field: InputField, value: Any, language: str) -> str:

@@ -1,6 +1,7 @@
 """The Models tab: how good the version that serves is, by its own held-out predictions."""
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -28,6 +29,10 @@ _SHEETS = (
     "rounds-ap", "rounds-loss", "calibration",
 )  # fmt: skip
 """Two in a row, in reading order: what it does, what that is worth, where it fails, why, how it was made."""
+BELOW_COMPARISON = tuple(
+    name for name in _SHEETS if not name.startswith(("confusion-", "precision-recall", "cost"))
+)
+"""The sheets that the moving part of the tab does not show already."""
 
 
 class ModelsTab:
@@ -37,13 +42,15 @@ class ModelsTab:
     each language.
     """
 
-    def __init__(self, service: FraudService, language: Any, tab: gr.Tab) -> None:
+    def __init__(
+        self, service: FraudService, language: Any, tab: gr.Tab, sheets: Sequence[str] = _SHEETS
+    ) -> None:
         self._service = service
         self._read: tuple[str, HeldOut] | None = None
         self._signature = gr.State("")
         self._lead = gr.HTML(elem_id="models-lead")
         self._sheets: dict[str, tuple[gr.Column, gr.HTML, gr.Plot]] = {}
-        names = list(_SHEETS)
+        names = list(sheets)
         for pair in zip(names[::2], [*names[1::2], None], strict=True):
             with gr.Row(elem_classes=["halves"]):
                 for name in pair:
@@ -78,6 +85,7 @@ class ModelsTab:
             self._lead: _lead(held_out, version.version, language),
             self._foot: f'<p class="quiet">{text("models_alone", language)}</p>',
         }
+        views = {name: view for name, view in views.items() if name in self._sheets}
         for name, view in views.items():
             column, head, plot = self._sheets[name]
             updates |= {column: gr.update(visible=True), head: _head(view), plot: _drawn(view, language)}

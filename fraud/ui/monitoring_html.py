@@ -61,11 +61,11 @@ def empty_html(language: str, simulated_until: str) -> str:
     practise = ""
     if simulated_until:
         play = "\n".join(line.format(until=simulated_until) for line in _PLAY)
-        practise = f"<h4>{text('monitoring_empty_play', language)}</h4><pre>{html.escape(play)}</pre>"
+        practise = f"<h3>{text('monitoring_empty_play', language)}</h3><pre>{html.escape(play)}</pre>"
     return (
         f'<div class="glance"><p class="glance-state">{_chip("insufficient_evidence", language)}'
         f"<b>{text('monitoring_empty', language)}</b></p><p>{text('monitoring_empty_says', language)}</p>"
-        f"<h4>{text('monitoring_empty_run', language)}</h4><pre>{RUN}</pre>{practise}</div>"
+        f"<h3>{text('monitoring_empty_run', language)}</h3><pre>{RUN}</pre>{practise}</div>"
     )
 
 
@@ -97,9 +97,9 @@ def glance_html(record: MonitoringRecord, profile: Profile, serving: str, langua
     lacking = _lacking(report, language)
     if state == "insufficient_evidence" and lacking:
         items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in lacking)
-        parts.append(f"<h4>{text('monitoring_missing', language)}</h4><ul>{items}</ul>")
+        parts.append(f"<h3>{text('monitoring_missing', language)}</h3><ul>{items}</ul>")
     steps = "".join(f"<li>{step}</li>" for step in _next_steps(state, alerts, language))
-    parts.append(f"<h4>{text('monitoring_next', language)}</h4><ul>{steps}</ul>")
+    parts.append(f"<h3>{text('monitoring_next', language)}</h3><ul>{steps}</ul>")
     return f'<div class="glance {_TONES[state]}" role="status">{"".join(parts)}</div>'
 
 

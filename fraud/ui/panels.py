@@ -23,20 +23,16 @@ class AnswerPanel:
 
     def __init__(self, elem_id: str | None = None) -> None:
         self.heads: dict[str, gr.HTML] = {}
-        self.plots: dict[str, gr.Plot] = {}
-        self.feet: dict[str, gr.HTML] = {}
         with gr.Row(elem_classes=["answers"], equal_height=True):
             for model in MODELS:
                 own_id = None if elem_id is None else f"{elem_id}-{model}"
                 with gr.Column(elem_classes=["answer", "sheet"], elem_id=own_id, min_width=260):
                     self.heads[model] = gr.HTML()
-                    self.plots[model] = gr.Plot(show_label=False, container=False, elem_classes=["reasons"])
-                    self.feet[model] = gr.HTML()
 
     @property
     def outputs(self) -> list[Any]:
         """Every component that `show` and `closed` change."""
-        return [*self.heads.values(), *self.plots.values(), *self.feet.values()]
+        return [*self.heads.values()]
 
     def show(
         self,
@@ -46,23 +42,16 @@ class AnswerPanel:
         language: str,
     ) -> dict[Any, Any]:
         """Return the updates that show a prediction; without explanations they say why there are none."""
-        updates: dict[Any, Any] = {}
-        for model in MODELS:
-            updates[self.heads[model]] = answers.answer_html(prediction.scores[model], language)
-            if explanations is None:
-                updates[self.plots[model]] = gr.update(visible=False)
-                updates[self.feet[model]] = f'<p class="quiet">{text("review_no_reasons", language)}</p>'
-                continue
-            figure = plot_data(answers.answer_figure(profile, explanations[model], language))
-            updates[self.plots[model]] = gr.update(value=figure, visible=True)
-            updates[self.feet[model]] = answers.scale_html(profile, explanations[model], language)
-        return updates
+        none = f'<p class="quiet">{text("review_no_reasons", language)}</p>'
+        return {
+            self.heads[model]: answers.answer_html(prediction.scores[model], language)
+            + (none if explanations is None else answers.reasons_html(profile, explanations[model], language))
+            for model in MODELS
+        }
 
     def closed(self) -> dict[Any, Any]:
         """Return the updates that leave nothing of any prediction on the page."""
-        gone = gr.update(value=None, visible=False)
-        blank = dict.fromkeys([*self.heads.values(), *self.feet.values()], "")
-        return {**blank, **dict.fromkeys(self.plots.values(), gone)}
+        return dict.fromkeys(self.heads.values(), "")
 
 
 class PastPanel:

@@ -217,6 +217,11 @@ class ReviewTab:
         except FraudError:
             return self.first_view(language, account) | {self._said: ""}
 
+    @property
+    def by_account(self) -> bool:
+        """Whether maintainers can come back here signed in on the Hub."""
+        return self._access.by_account
+
     def first_view(self, language: str, account: gr.OAuthProfile | None) -> dict[Any, Any]:
         """Return the updates for who comes back from the Hub: the queue, or why it stays closed."""
         if account is None or not self._access.by_account:

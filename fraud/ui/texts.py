@@ -6,11 +6,15 @@ from fraud.data.profile import Profile
 from fraud.errors import FraudError
 from fraud.formats import exact, pretty
 from fraud.ui.texts_batch import BATCH_TEXTS
+from fraud.ui.texts_compare import COMPARE_TEXTS
 from fraud.ui.texts_keep import KEEP_TEXTS
 from fraud.ui.texts_models import MODELS_TEXTS
 from fraud.ui.texts_monitoring import MONITORING_TEXTS
+from fraud.ui.texts_notices import NOTICE_TEXTS
 from fraud.ui.texts_operations import OPERATIONS_TEXTS
+from fraud.ui.texts_programs import PROGRAMS_TEXTS
 from fraud.ui.texts_review import REVIEW_TEXTS
+from fraud.ui.texts_score import SCORE_TEXTS
 from fraud.ui.texts_tracing import TRACING_TEXTS
 from fraud.ui.texts_versions import VERSIONS_TEXTS
 
@@ -43,7 +47,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "no": ("No", "Não"),
     "unknown": ("Unknown", "Não se sabe"),
     "score": ("Score this transaction", "Pontuar esta transação"),
-    "loading": ("Scoring an example…", "Pontuando um exemplo…"),
     # The answers
     "model_random_forest": ("Random Forest", "Random Forest"),
     "model_xgboost": ("XGBoost", "XGBoost"),
@@ -224,6 +227,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Your answer could not be saved on this server, and nothing was kept; try again later.",
         "Sua resposta não pôde ser salva neste servidor e nada foi guardado; tente de novo mais tarde.",
     ),
+    "error_unmovable": (
+        "This field cannot be moved; choose one of the listed fields.",
+        "Este campo não pode ser mudado; escolha um dos campos da lista.",
+    ),
     "error_no_receipt": (
         "This receipt is no longer known here; the answer itself is in the dataset or its outbox.",
         "Este recibo não é mais conhecido aqui; a resposta está no conjunto de dados ou na fila de saída.",
@@ -291,8 +298,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "kind_skimmed_merchant": ("Skimmed card", "Cartão clonado"),
     "kind_cash_out": ("Cash out", "Saque do fraudador"),
     **BATCH_TEXTS,
+    **COMPARE_TEXTS,
     **KEEP_TEXTS,
+    **NOTICE_TEXTS,
+    **PROGRAMS_TEXTS,
     **REVIEW_TEXTS,
+    **SCORE_TEXTS,
     **TRACING_TEXTS,
     **OPERATIONS_TEXTS,
     **MONITORING_TEXTS,

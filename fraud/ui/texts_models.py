@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 MODELS_TEXTS: Mapping[str, tuple[str, str]] = {
-    "tab_models": ("Models", "Modelos"),
+    "tab_models": ("Compare", "Comparar"),
     "models_lead": (
         "How good is version {version}? Measured on {n} transactions of {days} days that came after "
         "everything it was trained on.",

@@ -5,28 +5,23 @@ from pathlib import Path
 import gradio as gr
 
 STYLESHEET = Path(__file__).with_name("style.css")
-BATCH_STYLESHEET = Path(__file__).with_name("batch.css")
-HEAD = """<meta name="color-scheme" content="light dark">
-<script>
-// A dropdown's text is selected when it gets the focus, so that typing replaces it and finds.
-addEventListener("focusin", ({target}) => {
-  if (target.matches?.(".field .wrap-inner input")) requestAnimationFrame(() => target.select());
-});
-// A, R and U decide the case on the screen, unless somebody types or selects.
-addEventListener("keydown", (event) => {
-  const finding = {a: "accept", r: "reject", u: "unsure"}[event.key.toLowerCase()];
-  if (!finding || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
-  const button = document.getElementById(`review-${finding}`);
-  if (button?.offsetParent) button.click();
-});
-</script>"""
+STYLESHEETS = [STYLESHEET, *(Path(__file__).with_name(f"{name}.css") for name in ("batch", "compare"))]
+NOTICES_STYLE = Path(__file__).with_name("notices.css")
+SCRIPTS = tuple(Path(__file__).with_name(f"{name}.js") for name in ("page", "compare"))
 _INK, _INK_DARK = "#1f2430", "#e8eaf0"
 _MUTED, _MUTED_DARK = "#565e6c", "#a5adbb"
 _PAPER, _PAPER_DARK = "#f5f6f8", "#12151b"
 _SHEET, _SHEET_DARK = "#ffffff", "#1a1e26"
 _LINE, _LINE_DARK = "#d9dde4", "#323845"
 _INPUT_LINE, _INPUT_LINE_DARK = "#8b93a1", "#667080"
+
+
+def page_head() -> str:
+    """Return what goes into the page's head: the scheme, and the page's own scripts."""
+    script = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
+    notices = NOTICES_STYLE.read_text(encoding="utf-8")
+    scheme = '<meta name="color-scheme" content="light dark">'
+    return f"{scheme}\n<style>\n{notices}</style>\n<script>\n{script}</script>"
 
 
 def page_theme() -> gr.themes.Base:

@@ -68,7 +68,7 @@ def serving_html(timeline: Timeline, standings: Sequence[Standing] | None, langu
             f'<p class="glance-state">{role_chips(champion.roles[:1], language)}<b>{headline}</b></p>'
         )
         parts.append(f'<p class="quiet">{capital(_since(timeline, champion, language))}</p>')
-    parts.append(f"<h4>{text('versions_who_serves', language)}</h4>")
+    parts.append(f"<h3>{text('versions_who_serves', language)}</h3>")
     if standings is None:
         parts.append(f'<p class="quiet">{text("versions_board_unreadable", language)}</p>')
     else:

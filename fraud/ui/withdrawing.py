@@ -24,7 +24,7 @@ class WithdrawSection:
         localised: Localised,
         language: Any,
         receipt_id: gr.State,
-        prediction_id: gr.State,
+        prediction_id: gr.components.Component,
     ) -> None:
         self._service = service
         self._draw(localised)
@@ -108,7 +108,7 @@ class WithdrawSection:
         said = withdrawn_html(receipt_id, language) if withdrawn else ""
         return {self._said: said, self._earlier_said: ""}
 
-    def _wire(self, language: Any, receipt_id: gr.State, prediction_id: gr.State) -> None:
+    def _wire(self, language: Any, receipt_id: gr.State, prediction_id: gr.components.Component) -> None:
         outputs = self.outputs
         self._ask.click(self._make_sure, None, outputs, **_QUIET)
         self._no.click(self.offer, None, outputs, **_QUIET)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 REVIEW_PASSWORD = "correct horse battery"  # noqa: S105 (of this test alone)
@@ -21,6 +21,8 @@ CHROMIUM_ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+expect.set_options(timeout=20_000)  # a busy machine is no defect
 
 
 @contextmanager
@@ -91,13 +93,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
     """Return a function that gives one context for each set of options: its cache spares reloading."""
-    opened: dict[tuple[str, int, int], BrowserContext] = {}
+    opened: dict[tuple[str, int, int, str], BrowserContext] = {}
 
-    def context(locale: str, width: int, height: int) -> BrowserContext:
-        key = (locale, width, height)
+    def context(locale: str, width: int, height: int, scheme: str) -> BrowserContext:
+        key = (locale, width, height, scheme)
         if key not in opened:
             size = {"width": width, "height": height}
-            opened[key] = browser.new_context(locale=locale, viewport=size)  # type: ignore[arg-type]
+            opened[key] = browser.new_context(locale=locale, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
         return opened[key]
 
     yield context
@@ -120,8 +122,10 @@ def open_page(contexts: Callable[..., BrowserContext], app_url: str) -> Iterator
         if message.type == "error":
             complaints.append(f"logged {message.text}")
 
-    def open_it(locale: str = "en-US", width: int = 1440, height: int = 900) -> Page:
-        page = contexts(locale, width, height).new_page()
+    def open_it(locale: str = "en-US", width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
+        context = contexts(locale, width, height, scheme)
+        context.clear_cookies()  # a language chosen by one test is not the next one's
+        page = context.new_page()
         pages.append(page)
         page.on("request", lambda request: complain_about_outside(request.url))
         page.on("websocket", lambda websocket: complain_about_outside(websocket.url))

@@ -132,6 +132,22 @@ def test_a_large_table_shows_its_progress_and_stops(
     expect(tab.locator("#batch-summary")).to_be_hidden()
 
 
+def test_a_reload_in_the_middle_loses_nothing(tab: Page, small_frame: pd.DataFrame, tmp_path: Path) -> None:
+    rows(small_frame).to_csv(tmp_path / "mine.csv", index=False)
+    score(tab, tmp_path / "mine.csv")
+    tab.reload()
+    tab.wait_for_selector(".decision", timeout=60_000)
+    tab.get_by_role("tab", name="A table").click()
+    expect(tab.locator("#batch-summary")).to_contain_text("60 rows scored", timeout=60_000)
+    tab.locator("#batch-forget").click()
+    expect(tab.locator("#batch-summary")).to_be_hidden()
+    tab.reload()
+    tab.wait_for_selector(".decision", timeout=60_000)
+    tab.get_by_role("tab", name="A table").click()
+    expect(tab.locator("#batch-file")).to_be_visible()
+    expect(tab.locator("#batch-opened")).to_be_hidden()
+
+
 def test_what_is_no_table_is_answered_in_a_sentence(tab: Page, tmp_path: Path) -> None:
     alert = tab.locator("#batch-problem [role=alert]")
     (tmp_path / "latin.csv").write_bytes("a,b\nSão,1\n".encode("latin-1"))

@@ -22,7 +22,7 @@ def test_the_first_view_shows_both_models_answers_with_reasons(open_page: Open) 
     page = open_page()
     assert len(probabilities(page)) == 2
     expect(page.locator(".decision")).to_have_count(2)
-    expect(page.locator(".reasons .js-plotly-plot")).to_have_count(2)
+    expect(page.locator(".answer .signed")).to_have_count(2)
     expect(page.locator(".timeline .js-plotly-plot")).to_have_count(1)
     expect(page.locator("#verdict")).to_contain_text("Model version 1.0.0")
 

@@ -95,9 +95,9 @@ class Visitor:
     def open_page(self) -> str:
         config = httpx.get(f"{self._url}/config").json()
         number = next(
-            d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load" and len(d["outputs"]) > 20
+            d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load" and len(d["outputs"]) > 8
         )
-        return self._run(number, [])
+        return self._run(number, ["en"])
 
     def _run(self, number: int, inputs: list[Any]) -> str:
         session = uuid.uuid4().hex
@@ -152,7 +152,6 @@ def test_a_listed_reviewer_signs_in_and_decides(space: Demo, provider: Provider,
     assert ana.sign_in() == "/?tab=review"
     page = ana.open_page()
     assert flag_id in page
-    assert '"selected": "review"' in page
     assert "Accepted: 1" in ana.call("review-accept", ["en", None, flag_id, "called the bank"])
     wait_for(lambda: reviewed(space, flag_id) == "accept")
     (event,) = [e for e in reviews(directory) if e.review.flag_id == flag_id]

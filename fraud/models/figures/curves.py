@@ -113,7 +113,7 @@ def calibration_view(held_out: HeldOut, language: str, n_bins: int = 10) -> Line
         series.append(Series(MODEL_TITLES[model], MODEL_COLOURS[model], x, y, low, high, "points"))
     verdict = say("calibration_holds", language, told=agree, n=bands)
     least = min(float(min(s.x.min(), s.low.min())) for s in series if s.low is not None)
-    limits = (max(_LEAST_SCORE, 0.7 * least), 1.0)
+    limits = (max(_LEAST_SCORE, 0.7 * least), 1.3)
     return Lines(
         title=say("calibration_title", language, verdict=verdict),
         note=say("calibration_note", language),

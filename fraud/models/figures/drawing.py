@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fraud.formats import number
+from fraud.formats import exact
 from fraud.models.figures.views import INK, LINE, MUTED, Axis, Beside, Confusion, Dots, Lines, View, tint
 
 _STYLE = {
@@ -95,6 +95,9 @@ class Picture:
     view: View
     language: str
 
+    def __repr__(self) -> str:  # what a reader who is shown no picture gets
+        return self.view.title
+
     def _repr_png_(self) -> bytes:
         return png(self.view, self.language)
 
@@ -158,8 +161,6 @@ def _confusion(axes: Any, view: Confusion) -> None:
     axes.axvline(0.5, color="white", linewidth=4)
     axes.set_xticks([0, 1], view.columns, fontsize=11)
     axes.set_yticks([0, 1], view.rows, fontsize=11)
-    axes.set_xlabel(view.column_axis, labelpad=8)
-    axes.set_ylabel(view.row_axis, labelpad=8)
     axes.tick_params(length=0, pad=6)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -278,7 +279,7 @@ def _scale(axes: Any, axis: Any, wanted: Axis, language: str) -> None:
         getattr(axes, f"set_{name}lim")(*wanted.limits)
 
     def shown(value: float, position: int | None = None) -> str:
-        text = number(100 * value if wanted.percent else value, language)
+        text = exact(100 * value if wanted.percent else value, language)
         return f"{text}%" if wanted.percent else text
 
     axis.set_major_formatter(FuncFormatter(shown))

@@ -4,6 +4,7 @@ Grounds are transparent and inks are those that the page repaints in its dark th
 are left to the page.
 """
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from fraud.formats import number
 from fraud.models.figures.views import INK, LINE, MUTED, Axis, Beside, Confusion, Dots, Lines, Points, Series
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
-_ROW_PX = 30
+_ROW_PX = 34
+_LABEL, _TITLE = 28, 32
+"""Characters of a line of an axis's labels and of its title: a phone has room for no more."""
 _STYLES = {"solid": "solid", "dashed": "dash", "dotted": "dot", "points": "solid"}
 
 
@@ -38,7 +41,7 @@ def _blank(height: int) -> go.Figure:
     blank.update_layout(
         template=None,
         height=height,
-        margin={"l": 8, "r": 16, "t": 34, "b": 44},
+        margin={"l": 8, "r": 22, "t": 34, "b": 58},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": _FONT, "size": 13, "color": INK},
@@ -58,35 +61,36 @@ def _plain(words: str) -> str:
     return escaped.replace("\n", "<br>")
 
 
+def _wrapped(words: str, width: int) -> str:
+    return "<br>".join(_plain(line) for line in textwrap.wrap(words, width))
+
+
 def _see_through(colour: str, strength: float) -> str:
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{strength:.3f})"
 
 
 def _confusion(view: Confusion) -> go.Figure:
-    drawn = _blank(330)
-    drawn.update_layout(margin={"t": 10, "b": 52, "l": 96, "r": 6})
+    drawn = _blank(300)
+    drawn.update_layout(margin={"t": 30, "b": 6, "l": 84, "r": 6})
     for row in (0, 1):
         for column in (0, 1):
             # Shaded by the share of the row, see-through: the ink over it is right in both themes.
             fill = _see_through(view.colour, 0.05 + 0.5 * view.rate(row, column))
             box = {"x0": column - 0.49, "x1": column + 0.49, "y0": row - 0.485, "y1": row + 0.485}
             drawn.add_shape(type="rect", **box, fillcolor=fill, line={"width": 0}, layer="below")
-            words = (
-                f"{_plain(view.names[row][column])}<br><b><span style='font-size:24px'>"
-                f"{view.shown_counts[row][column]}</span></b><br>{_plain(view.shares[row][column])}"
-            )
-            drawn.add_annotation(text=words, x=column, y=row, showarrow=False, align="center")
-    quiet = {"showgrid": False, "showline": False, "ticks": ""}
-    ticks = {"size": 12.5}
-    drawn.update_xaxes(
-        **quiet, tickvals=[0, 1], ticktext=[_plain(c) for c in view.columns], range=[-0.5, 1.5],
-        title={"text": _plain(view.column_axis), "standoff": 8}, tickfont=ticks,
-    )  # fmt: skip
-    drawn.update_yaxes(
-        **quiet, tickvals=[0, 1], ticktext=[_plain(r) for r in view.rows], range=[1.5, -0.5],
-        tickfont=ticks, title={"text": _plain(view.row_axis), "standoff": 4},
-    )  # fmt: skip
+            share = _wrapped(view.shares[row][column], 14)
+            for words, size, shift in (
+                (_plain(view.names[row][column]), 11.5, 42),
+                (f"<b>{view.shown_counts[row][column]}</b>", 21, 12),
+                (share, 12, -26),
+            ):
+                drawn.add_annotation(
+                    text=words, x=column, y=row, yshift=shift, showarrow=False, font={"size": size}
+                )
+    quiet = {"showgrid": False, "showline": False, "ticks": "", "tickfont": {"size": 12}, "tickvals": [0, 1]}
+    drawn.update_xaxes(**quiet, ticktext=[_plain(c) for c in view.columns], range=[-0.5, 1.5], side="top")
+    drawn.update_yaxes(**quiet, ticktext=[_plain(r) for r in view.rows], range=[1.5, -0.5])
     return drawn
 
 
@@ -172,8 +176,8 @@ def _dots(view: Dots, language: str) -> go.Figure:
     if view.reference is not None:
         drawn.add_vline(x=view.reference, line={"color": MUTED, "width": 1, "dash": "dot"})
     drawn.update_yaxes(
-        tickvals=rows, ticktext=[_plain(group) for group in view.groups], range=[len(rows) - 0.4, -0.6],
-        showgrid=False, showline=False, ticklabelstandoff=6,
+        tickvals=rows, ticktext=[_wrapped(group, _LABEL) for group in view.groups],
+        range=[len(rows) - 0.4, -0.6], showgrid=False, showline=False, ticklabelstandoff=6,
     )  # fmt: skip
     _scale(drawn.update_xaxes, view.axis, language)
     if n < 2:
@@ -216,7 +220,8 @@ def _scale(update: Any, wanted: Axis, language: str) -> None:
     limits = wanted.limits
     if limits is not None and wanted.logarithmic:
         limits = (float(np.log10(limits[0])), float(np.log10(limits[1])))
-    options: dict[str, Any] = {"title": {"text": _plain(wanted.words), "standoff": 8}, "range": limits}
+    title = {"text": _wrapped(wanted.words, _TITLE), "standoff": 8, "font": {"size": 12.5}}
+    options: dict[str, Any] = {"title": title, "range": limits}
     if wanted.logarithmic:
         options |= {"type": "log"}
         if wanted.percent:
@@ -225,5 +230,5 @@ def _scale(update: Any, wanted: Axis, language: str) -> None:
         else:
             options |= {"dtick": "D2"}
     elif wanted.percent:
-        options |= {"tickformat": ".0%"}
+        options |= {"tickformat": ".0%", "dtick": 0.2}
     update(**options)

@@ -88,7 +88,7 @@ def level_label(profile: Profile, by: str, level: str, language: str) -> str:
     """Return the name of a group of `fraud.models.analysis.segments`: a kind, a level, a band or an hour."""
     if by == "typology":
         if level.isdigit():
-            return f"{say('fraud', language).capitalize()} {level}"
+            return f"{say('fraud_kind', language)} {level}"
         return say(f"kind_{level}", language) if f"kind_{level}" in WORDS else pretty(level)
     field = profile.by_column.get(by)
     if field is None:

@@ -80,8 +80,6 @@ def confusion_view(held_out: HeldOut, model: str, language: str) -> Confusion:
             f"{fraud}\n{number(totals[1], language, 0)}",
         ),
         columns=(say("approve", language), say("alert", language)),
-        row_axis=say("was", language),
-        column_axis=say("said", language),
         counts=_square(lambda row, column: values[row][column]),
         names=_square(lambda row, column: say(names[row][column], language)),
         shares=_square(share),

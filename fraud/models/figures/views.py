@@ -25,8 +25,6 @@ class Confusion:
     note: str
     rows: tuple[str, str]
     columns: tuple[str, str]
-    row_axis: str
-    column_axis: str
     counts: tuple[tuple[int, int], tuple[int, int]]
     names: tuple[tuple[str, str], tuple[str, str]]
     shares: tuple[tuple[str, str], tuple[str, str]]

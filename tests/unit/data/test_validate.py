@@ -13,6 +13,7 @@ from fraud.data.profile import Profile, load_profile, parse_profile
 from fraud.data.validate import (
     MAX_HISTORY,
     MAX_UNKNOWN,
+    _canonical,
     all_problems,
     transactions_from_records,
     validate_history,
@@ -262,6 +263,27 @@ def test_any_json_is_refused_or_becomes_its_own_canonical_form(
     assert json.loads(json.dumps(canonical, allow_nan=False)) == canonical
     assert validate_transaction(profile, canonical, NOW, labelled=labelled) == canonical
     assert len(transactions_from_records(profile, [canonical])) == 1
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(st.sampled_from(columns), scalar), st.booleans(), st.booleans())
+def test_what_the_quick_rules_accept_is_what_the_full_rules_make_of_it(
+    raw: dict[str, Any], labelled: bool, in_seconds: bool
+) -> None:
+    profile = SECONDS if in_seconds else PROFILE
+    sent = (GOOD | {"at": 1_700_000_000} if in_seconds else GOOD) | raw
+    accepted = profile.quick_rules[labelled].accept(sent, NOW)
+    if accepted is not None:
+        assert all_problems(profile, sent, NOW, labelled=labelled) == []
+        slow = _canonical(profile, sent, NOW, labelled)
+        assert list(accepted) == list(slow)
+        assert {k: (type(v), v) for k, v in accepted.items()} == {k: (type(v), v) for k, v in slow.items()}
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_the_quick_rules_accept_what_is_plainly_right(labelled: bool) -> None:
+    whole = GOOD | {"age": 31, "land": "PT", "chip": True, "born": "1980-01-31"}
+    assert PROFILE.quick_rules[labelled].accept(whole, NOW) is not None
 
 
 @settings(max_examples=100, deadline=None)

@@ -30,8 +30,12 @@ ODD = {
 class StubService:
     """What drawing a page asks of the service."""
 
+    decides = False
+
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+
+    decides = False
 
     def entities(self) -> Sequence[str]:
         return ["E1", "E2"] if self.profile.main_entity else []

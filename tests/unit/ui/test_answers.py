@@ -1,15 +1,16 @@
-import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from fraud.records import MODELS, Thresholds
+from fraud.records import MODELS, Reason, Thresholds
 from fraud.service import FraudService
+from fraud.serving.scorer import Explanation
 from fraud.ui import answers
 from fraud.ui.form import moment_of
-from fraud.ui.plots import plot_data
+from fraud.ui.texts import text
 
 
 def fraud_example(service: FraudService) -> Mapping[str, Any]:
@@ -25,12 +26,27 @@ def test_bars_add_up_to_the_whole_explanation(service: FraudService) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "pt-BR"])
-def test_figures_are_json_with_their_browser_options(service: FraudService, language: str) -> None:
+def test_every_reason_says_its_direction_in_words_and_starts_at_zero(
+    service: FraudService, language: str
+) -> None:
     for explanation in service.explain(service.score(fraud_example(service))).values():
-        figure = plot_data(answers.answer_figure(service.profile, explanation, language))
-        document = json.loads(figure.plot)
-        assert document["config"]["displayModeBar"] is False
-        assert {trace["type"] for trace in document["data"]} == {"bar"}
+        markup = answers.reasons_html(service.profile, explanation, language)
+        zero = re.search(r"--zero:([\d.]+)%", markup)[1]  # type: ignore[index]
+        for bar, item in zip(
+            answers.bars(service.profile, explanation, language), markup.split("<li>")[1:], strict=True
+        ):
+            side = "towards_fraud" if bar.contribution > 0 else "towards_legitimate"
+            assert text(side, language) in item
+            place = re.search(r"left:([\d.]+)%;width:([\d.]+)%", item)
+            assert place is not None
+            left, width = float(place[1]), float(place[2])
+            assert (left if bar.contribution > 0 else left + width) == pytest.approx(float(zero), abs=0.02)
+
+
+def test_a_reason_cannot_write_markup(service: FraudService) -> None:
+    hostile = Reason("<img src=x onerror=alert(1)>", "<b>", 1.0)
+    explanation = Explanation("xgboost", "log_odds", 0.0, (hostile,))
+    assert "<img" not in answers.reasons_html(service.profile, explanation, "en")
 
 
 def test_decisions_are_told_by_words_and_icon_not_by_colour_alone(service: FraudService) -> None:
@@ -67,4 +83,4 @@ def test_only_what_came_before_is_on_the_timeline(service: FraudService) -> None
     [(0.0, 0, 34), (0.05, 33, 67), (0.5, 33, 67), (0.9, 66, 100), (1.0, 66, 100)],
 )
 def test_the_needle_stands_in_its_decisions_third(probability: float, low: float, high: float) -> None:
-    assert low < answers._place(probability, Thresholds(0.04, 0.8)) < high
+    assert low < answers.place(probability, Thresholds(0.04, 0.8)) < high

@@ -152,7 +152,7 @@ def test_a_case_of_a_retired_version_is_shown_without_reasons(
     flag(service)
     monkeypatch.setattr(service._champion, "scorer_of", lambda version: None)
     updates = enter(tab)
-    assert all("no longer serves" in updates[foot] for foot in tab._answers.feet.values())
+    assert all("no longer serves" in updates[head] for head in tab._answers.heads.values())
     assert all("decision" in updates[head] for head in tab._answers.heads.values())
 
 

@@ -30,7 +30,7 @@ def test_the_first_view_is_a_scored_fraud(tab: ScoreTab) -> None:
 @pytest.mark.parametrize("language", ["en", "pt-BR"])
 def test_what_an_example_fills_in_scores_the_same_when_typed(tab: ScoreTab, language: str) -> None:
     first = tab.show_example(1, language)
-    second = tab._score_typed(language, *typed(tab, first))
+    second = tab._score_typed(language, None, *typed(tab, first))
     assert [first[h] for h in tab._answers.heads.values()] == [second[h] for h in tab._answers.heads.values()]
 
 
@@ -38,7 +38,7 @@ def test_a_broken_rule_is_said_and_changes_neither_form_nor_answers(tab: ScoreTa
     values = typed(tab, tab.first_view("en"))
     column = list(tab._form.read(values)).index("amount")
     values[column] = -5
-    updates = tab._score_typed("pt-BR", *values)
+    updates = tab._score_typed("pt-BR", None, *values)
     assert "Valor deve ser no mínimo 0,01" in updates[tab._alert]
     assert 'role="alert"' in updates[tab._alert]
     assert tab._form.components[column] not in updates and tab._prediction_id not in updates
@@ -47,7 +47,7 @@ def test_a_broken_rule_is_said_and_changes_neither_form_nor_answers(tab: ScoreTa
 def test_a_broken_rule_in_the_fold_opens_it(tab: ScoreTab) -> None:
     values = typed(tab, tab.first_view("en"))
     values[list(tab._form.read(values)).index("home_lat")] = 1000
-    assert tab._score_typed("en", *values)[tab._form.more]["open"] is True
+    assert tab._score_typed("en", None, *values)[tab._form.more]["open"] is True
 
 
 def test_choosing_a_card_fills_in_its_newest_values(tab: ScoreTab, service: FraudService) -> None:
@@ -56,7 +56,7 @@ def test_choosing_a_card_fills_in_its_newest_values(tab: ScoreTab, service: Frau
     assert tab._form.entity is not None
     values = [None] * len(tab._form.components)
     values[0] = card
-    updates = tab._choose_entity("en", *values)
+    updates = tab._choose_entity("en", None, *values)
     shown = tab._form.read(typed(tab, updates))
     assert shown["card_id"] == card and shown["home_lat"] == newest["home_lat"]
     assert "History of card" in updates[tab._past.head]
@@ -65,7 +65,7 @@ def test_choosing_a_card_fills_in_its_newest_values(tab: ScoreTab, service: Frau
 def test_an_unknown_card_keeps_what_was_typed(tab: ScoreTab) -> None:
     values = typed(tab, tab.first_view("en"))
     values[0] = "NOBODY"
-    updates = tab._choose_entity("en", *values)
+    updates = tab._choose_entity("en", None, *values)
     assert "No history is known of card NOBODY" in updates[tab._past.head]
     assert tab._form.components[1] not in updates
 
@@ -77,7 +77,7 @@ def test_from_scratch_complains_about_nothing(tab: ScoreTab) -> None:
 def test_nothing_is_kept_until_the_box_is_ticked(tab: ScoreTab, service: FraudService) -> None:
     assert tab._keep.consent.value is False
     values = typed(tab, tab.first_view("en"))
-    assert tab._score_and_keep("en", False, *values)[tab._keep._status] == ""
+    assert tab._score_and_keep("en", False, None, *values)[tab._keep._status] == ""
     assert service.backlog() == 0
 
 
@@ -87,13 +87,13 @@ def test_a_ticked_box_keeps_what_is_scored_and_gives_a_receipt(
 ) -> None:
     values = typed(tab, tab.first_view(language))
     assert service.backlog() == 0, "an example that the page scored by itself is not what a person scored"
-    updates = tab._score_and_keep(language, True, *values)
+    updates = tab._score_and_keep(language, True, None, *values)
     prediction_id = updates[tab._prediction_id]
     assert words in updates[tab._keep._status] and prediction_id in updates[tab._keep._status]
     assert service.receipt(prediction_id).receipt_id == prediction_id
     assert tab._keep.consent not in updates, "the box stays as it was put"
     other = {"en": "pt-BR", "pt-BR": "en"}[language]
-    assert prediction_id in tab.in_language(other, prediction_id, "", "", None)[tab._keep._status]
+    assert prediction_id in tab.in_language(other, prediction_id, None, "", "", None)[tab._keep._status]
 
 
 def test_a_refused_transaction_is_not_kept_and_neither_is_the_one_before(
@@ -101,14 +101,14 @@ def test_a_refused_transaction_is_not_kept_and_neither_is_the_one_before(
 ) -> None:
     values = typed(tab, tab.first_view("en"))
     values[list(tab._form.read(values)).index("amount")] = -5
-    tab._score_and_keep("en", True, *values)
+    tab._score_and_keep("en", True, None, *values)
     assert service.backlog() == 0
 
 
 def test_who_keeps_and_is_drawn_is_asked(tab: ScoreTab, service: FraudService) -> None:
     service._audit = AuditSampler(AuditPolicy(share=1.0, floor=1.0), b"key")
     values = typed(tab, tab.first_view("en"))
-    updates = tab._score_and_keep("en", True, *values)
+    updates = tab._score_and_keep("en", True, None, *values)
     assert updates[tab._flag._audit]["visible"] is True
     assert service.prediction(updates[tab._prediction_id]).audit_asked is True
 
@@ -117,7 +117,7 @@ def test_withdrawing_my_data_takes_the_kept_prediction_with_the_answer(
     tab: ScoreTab, service: FraudService
 ) -> None:
     values = typed(tab, tab.first_view("en"))
-    prediction_id = tab._score_and_keep("en", True, *values)[tab._prediction_id]
+    prediction_id = tab._score_and_keep("en", True, None, *values)[tab._prediction_id]
     receipt = service.flag(prediction_id, "wrong", label="legitimate", consent=True)
     tab._flag._withdraw._withdraw("en", receipt.receipt_id, prediction_id)
     assert service.receipt(receipt.receipt_id).withdrawn and service.receipt(prediction_id).withdrawn

@@ -12,7 +12,7 @@ from fraud.ui.texts import TEXTS, choose_language, error_text, kind_name, text
 
 SOURCES = Path(fraud.ui.__file__).parent
 KEYS_MADE_BY_RULE = (
-    "batch_step_", "batch_choice_",
+    "batch_step_", "batch_role_", "batch_choice_", "compare_by_", "compare_daily", "compare_cost_x_",
     "reviewed_",
     *(f"versions_{kind}_" for kind in (
         "state", "role", "did", "metric", "part", "cut", "recipe", "data", "size", "sure", "confirm", "done",
@@ -20,6 +20,7 @@ KEYS_MADE_BY_RULE = (
     )),
     "unused_", "monitoring_firing_", "monitoring_pending_", "legend_",
     "decision_", "would_", "both_", "mark_", "label_", "noted_", "model_", "scale_", "kind_",
+    "tour_", "programs_", "notice_",
     "review_said_", "review_verdict_", "review_bulk_", "review_kept_", *(f"review_{f}" for f in Finding),
 )  # fmt: skip
 

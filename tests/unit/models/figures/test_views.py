@@ -22,7 +22,7 @@ from fraud.models.figures.curves import (
     operating_table,
     precision_recall_view,
 )
-from fraud.models.figures.drawing import Picture, png
+from fraud.models.figures.drawing import Picture, draw, png
 from fraud.models.figures.errors import errors_view, right_view, two_importances_view
 from fraud.models.figures.interactive import figure, panels
 from fraud.models.figures.labels import feature_labels, group_label, level_label
@@ -87,7 +87,7 @@ def test_a_confusion_matrix_shows_the_manifests_counts_and_rates_of_its_rows(hel
 
 def test_the_plotly_twin_of_a_confusion_matrix_holds_the_same_counts(held_out: HeldOut) -> None:
     view = confusion_view(held_out, "random_forest", "pt-BR")
-    words = " ".join(a.text for a in figure(view, "pt-BR").layout.annotations)
+    words = " ".join(a.text.replace("<br>", " ") for a in figure(view, "pt-BR").layout.annotations)
     for row in (0, 1):
         for column in (0, 1):
             assert view.shown_counts[row][column] in words and view.shares[row][column] in words
@@ -241,3 +241,12 @@ def test_every_text_has_the_same_gaps_in_both_languages(key: str) -> None:
 
     gaps = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in WORDS[key]]
     assert gaps[0] == gaps[1] and all(text.strip() for text in WORDS[key])
+
+
+def test_a_tick_is_written_with_the_decimals_that_it_has() -> None:
+    values = np.array([0.49, 0.61])
+    view = Dots("", "", ["a", "b"], [Points("", "#D55E00", values, values, values)], Axis("x"))
+    drawn = draw(view, "pt-BR")
+    axes = drawn.axes[0]
+    ticks = axes.xaxis.get_major_formatter().format_ticks([0.475, 0.5, 0.525])
+    assert ticks == ["0,475", "0,5", "0,525"]

@@ -1,0 +1,66 @@
+"""`python -m fraud score` and `key`: a whole file scored by both models, and a key for the REST API."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fraud.errors import TableError
+from fraud.settings import Settings
+
+_SHOWN = 20
+
+
+def add_score_commands(commands: Any) -> None:
+    """Add `score` and `key`."""
+    score = commands.add_parser("score", help="score every row of a CSV or Parquet file with both models")
+    score.add_argument("file", type=Path)
+    score.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .parquet file to write")
+    score.add_argument(
+        "--rejected", type=Path, metavar="FILE", help="a .csv file for the rows that do not fit"
+    )
+    score.set_defaults(run=_score)
+
+    key = commands.add_parser(
+        "key", help="make a key for the REST API, and the digest that FRAUD_API_KEYS takes"
+    )
+    key.set_defaults(run=_key)
+
+
+def _score(options: argparse.Namespace, settings: Settings) -> None:
+    import csv
+
+    from fraud.serving.champion import Champion
+    from fraud.serving.large_batch import score_large_file
+    from fraud.wiring import model_registry
+
+    if options.out.suffix.lower() not in (".parquet", ".pq"):
+        raise TableError(f"{options.out}: name a .parquet file.", code="file")
+    if not options.file.is_file():
+        raise TableError(f"{options.file}: there is no such file.", code="file_missing")
+    scorer = Champion(model_registry(settings), settings.models.artifacts).scorer
+    result = score_large_file(scorer, options.file, options.out, datetime.now(UTC))
+    rejected = sorted(result.rejected, key=lambda rejection: rejection.row)
+    if options.rejected is not None:
+        with options.rejected.open("w", newline="", encoding="utf-8") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(("row", "column", "reason"))
+            rows.writerows((r.row, r.column, r.reason) for r in rejected)
+    else:
+        for rejection in rejected[:_SHOWN]:
+            print(f"row {rejection.row}: {rejection.column} {rejection.reason}")
+        if len(rejected) > _SHOWN:
+            print(f"... and {len(rejected) - _SHOWN:,} more; --rejected FILE lists all")
+    print(
+        f"{result.model_version.version} scored {result.n_scored:,} rows to {options.out}, "
+        f"{len(rejected):,} rows do not fit"
+    )
+
+
+def _key(options: argparse.Namespace, settings: Settings) -> None:
+    import hashlib
+    import secrets
+
+    key = secrets.token_urlsafe(32)
+    print(f"key (give it to the client; it is shown once): {key}")
+    print(f"digest (add it to FRAUD_API_KEYS): {hashlib.sha256(key.encode()).hexdigest()}")

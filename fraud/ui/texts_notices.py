@@ -1,0 +1,35 @@
+"""What page.js says when the server cannot be reached, in English and Brazilian Portuguese side by side."""
+
+from collections.abc import Mapping
+
+NOTICES = ("lost", "back", "full", "queued", "failed", "close", "waiting")
+NOTICE_TEXTS: Mapping[str, tuple[str, str]] = {
+    "notice_lost": (
+        "The server cannot be reached, so nothing was done. What you typed is still here: check your "
+        "connection and press the button again.",
+        "O servidor não responde, e nada foi feito. O que você digitou continua aqui: verifique a conexão e "
+        "aperte o botão de novo.",
+    ),
+    "notice_back": (
+        "The connection is back. What you typed is still here: press the button again.",
+        "A conexão voltou. O que você digitou continua aqui: aperte o botão de novo.",
+    ),
+    "notice_full": (
+        "Too many people are asking at this moment, so your request was not taken. What you typed is still "
+        "here: try again in a few seconds.",
+        "Há gente demais pedindo neste momento, e seu pedido não foi aceito. O que você digitou continua "
+        "aqui: tente de novo em alguns segundos.",
+    ),
+    "notice_queued": (
+        "Many people are asking at this moment: your request is waiting for its turn, and nothing is lost.",
+        "Muita gente está pedindo neste momento: seu pedido espera a vez, e nada se perdeu.",
+    ),
+    "notice_failed": (
+        "Something went wrong on the server, and the answers below may be old. What you typed is still here: "
+        "try again, or reload the page.",
+        "Algo deu errado no servidor, e as respostas abaixo podem ser antigas. O que você digitou continua "
+        "aqui: tente de novo ou recarregue a página.",
+    ),
+    "notice_close": ("Close this message", "Fechar esta mensagem"),
+    "notice_waiting": ("Waiting for the server\u2026", "Esperando o servidor\u2026"),
+}
