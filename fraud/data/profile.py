@@ -346,6 +346,15 @@ class Profile(_Section):
         required |= {entity.column for entity in self.entities}
         return frozenset(required if self.columns.time is None else required | {self.columns.time})
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Return the state without what is computed from the fields: compiled rules cannot be pickled.
+
+        The bytes must not depend either on what the profile was asked before.
+        """
+        state = super().__getstate__()
+        fields = {name: value for name, value in state["__dict__"].items() if name in Profile.model_fields}
+        return state | {"__dict__": fields}
+
     @cached_property
     def quick_rules(self) -> "tuple[QuickRules, QuickRules]":
         """Compiled rules of a transaction without a label, and of one with it."""

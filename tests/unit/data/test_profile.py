@@ -1,5 +1,6 @@
 """Profiles: the shipped ones load, and each broken rule is one sentence that names its key."""
 
+import pickle
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,12 @@ def test_a_file_that_is_no_profile_is_refused(content: bytes, tmp_path: Path) ->
 def test_a_profile_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(ProfileError):
         load_profile(name)
+
+
+def test_a_profile_that_has_judged_a_transaction_pickles_to_the_same_bytes() -> None:
+    fresh = load_profile("cards")
+    before = pickle.dumps(fresh)
+    assert fresh.quick_rules
+    assert fresh.by_column
+    assert pickle.dumps(fresh) == before
+    assert pickle.loads(before) == fresh  # noqa: S301 (our own bytes)
