@@ -1,6 +1,6 @@
 """Does the loop pay? Ninety days of production, a new kind of fraud from day 30, and three ways to answer it.
 
-    python -m benchmarks.loop [--seeds 3] [--days 90]
+    python -m benchmarks.loop [--seeds 3] [--days 90] [--transactions 48000]
 
 The same simulated days (fraud/production) are played to each way:
 
@@ -328,9 +328,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=11, metavar="SEED", help="the first of them")
     parser.add_argument("--days", type=int, default=Scale.days)
+    parser.add_argument("--transactions", type=int, default=Scale.n_transactions, help="of the base table")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     options = parser.parse_args()
-    scale = replace(Scale(), days=options.days)
+    scale = replace(Scale(), days=options.days, n_transactions=options.transactions)
     seeds = range(options.first, options.first + options.seeds)
     logs: dict[int, dict[tuple[str, bool], Log]] = {seed: {} for seed in seeds}
     with tempfile.TemporaryDirectory(prefix="loop-") as directory:
