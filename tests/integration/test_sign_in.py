@@ -95,7 +95,9 @@ class Visitor:
     def open_page(self) -> str:
         config = httpx.get(f"{self._url}/config").json()
         number = next(
-            d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load" and len(d["outputs"]) > 8
+            d["id"]
+            for d in config["dependencies"]
+            if any(event == "load" for _, event in d["targets"]) and len(d["outputs"]) > 8
         )
         return self._run(number, ["en"])
 
