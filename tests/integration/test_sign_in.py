@@ -60,7 +60,8 @@ def space(provider: Provider, directory: Path, small_bundle: Path) -> Iterator[D
     )
     yield demo
     demo.stop()
-    assert "Traceback" not in (directory / "demo.log").read_text()
+    log = (directory / "demo.log").read_text()
+    assert "Traceback" not in log, log
 
 
 class Visitor:
