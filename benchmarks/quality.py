@@ -2,8 +2,9 @@
 
     python -m benchmarks.quality ../shared/data [--only handbook ulb sparkov] [--seeds 5]
 
-The profiles' [models] were found by `fraud tune` on data before the test windows (docs/tuning.md); this is
-`fraud train` with another seed each time, and the only look at the test windows. Per figure: mean and
+The profiles' [models] were chosen on data before the test windows, by `fraud tune` or by hand on its folds
+(results/quality.md says which, and how often a test window was seen); this is `fraud train` with another seed
+each time. Per figure: mean and
 standard deviation over seeds, what was published, the goal, and whether the mean is above it.
 """
 

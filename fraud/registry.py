@@ -193,22 +193,23 @@ class ModelRegistry:
         """Return all versions, newest first."""
         aliases = self.aliases()
         found = []
-        for tag, revision in self._repository.tags().items():
-            version = tag.removeprefix("v")
-            manifest = json.loads(self._repository.read(bundle.MANIFEST, revision))
+        for version, revision in self.revisions().items():
+            manifest = bundle.parse_manifest(
+                self._repository.read(bundle.MANIFEST, revision), f"version {version}"
+            )
             found.append(RegisteredVersion(version, revision, aliases.roles_of(version), manifest))
         return tuple(sorted(found, key=lambda v: version_key(v.version), reverse=True))
 
     def next_version(self) -> str:
         """Return the version of the same recipe on new data: the champion's next free patch."""
-        taken = [tag.removeprefix("v") for tag in self._repository.tags()]
+        taken = list(self.revisions())
         newest = max(taken, key=version_key, default=None)
         return next_version(self.aliases().champion or newest, "patch", taken)
 
     def plan(self, recipe: Mapping[str, str]) -> ReleasePlan:
         """Return the version of a release with this recipe, by what it changes against the champion."""
         base = self.aliases().champion
-        taken = [tag.removeprefix("v") for tag in self._repository.tags()]
+        taken = list(self.revisions())
         if base is None:
             return ReleasePlan(next_version(None, "major", taken), ReleaseNotes())
         revision = self._revision(base)

@@ -46,6 +46,21 @@ def window_ms(window: str) -> int:
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Return the fields alone: what is computed from them is computed again where it is unpickled."""
+        state = super().__getstate__()
+        return state | {"__dict__": self._declared(state["__dict__"])}
+
+    def __copy__(self) -> Self:
+        """Return a copy with the fields alone, so that `model_copy` never keeps what it no longer fits."""
+        copied = super().__copy__()
+        object.__setattr__(copied, "__dict__", self._declared(copied.__dict__))
+        return copied
+
+    @classmethod
+    def _declared(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name in cls.model_fields}
+
 
 ColumnName = Annotated[str, Field(min_length=1)]
 Days = Annotated[float, Field(ge=0, le=MAX_DAYS)]
@@ -345,15 +360,6 @@ class Profile(_Section):
         required = {field.column for field in self.fields if field.required}
         required |= {entity.column for entity in self.entities}
         return frozenset(required if self.columns.time is None else required | {self.columns.time})
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Return the state without what is computed from the fields: compiled rules cannot be pickled.
-
-        The bytes must not depend either on what the profile was asked before.
-        """
-        state = super().__getstate__()
-        fields = {name: value for name, value in state["__dict__"].items() if name in Profile.model_fields}
-        return state | {"__dict__": fields}
 
     @cached_property
     def quick_rules(self) -> "tuple[QuickRules, QuickRules]":

@@ -162,7 +162,8 @@ def _wire(
         recalled = read_recalled(said)
         chosen = recalled.chosen or recalled.shown or "en"
         own = {tabs: gr.update(selected=recalled.tab)} if recalled.tab in _TABS else {}
-        anew = {} if chosen == recalled.shown else first_view(chosen)
+        # Never empty: that would be no answer for the page.
+        anew = {language: gr.update()} if chosen == recalled.shown else first_view(chosen)
         return merge(anew, tab.recall(recalled, chosen), own)
 
     def say_again(chosen: str, account: gr.OAuthProfile | None, *state: Any) -> dict[Any, Any]:

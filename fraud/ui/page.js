@@ -198,10 +198,11 @@
   // A new answer is announced: its verdict and both probabilities, in the words that the page shows.
   let answered = null;
   const announce = () => {
-    const verdict = document.querySelector("#verdict p")?.innerText;
+    const verdict = document.querySelector("#verdict p")?.textContent.trim();
     if (!verdict) return;
     const each = [...document.querySelectorAll("#results .answer")].map((one) =>
-      `${one.querySelector("h3")?.innerText ?? ""} ${one.querySelector(".probability")?.innerText ?? ""}`);
+      [one.querySelector("h3"), one.querySelector(".probability")].map((part) => part?.textContent.trim() ?? "").join(" ").trim());
+    if (each.length < 2 || each.includes("")) return;  // drawn in part; the rest follows
     const all = [verdict, ...each].join(". ").replace(/\s+/g, " ");
     if (answered !== null && all !== answered) box("said", "status").textContent = all;
     answered = all;

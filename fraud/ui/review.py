@@ -225,7 +225,7 @@ class ReviewTab:
     def first_view(self, language: str, account: gr.OAuthProfile | None) -> dict[Any, Any]:
         """Return the updates for who comes back from the Hub: the queue, or why it stays closed."""
         if account is None or not self._access.by_account:
-            return {}
+            return {self._said: gr.update()}  # an empty answer is none for the page
         try:
             return self._present(self._access.login_of("", account), language)
         except FraudError as error:

@@ -65,6 +65,16 @@ def released(registry: ModelRegistry, tiny: Callable[[str], Path], *versions: st
         registry.record(tiny(version), f"Record {version}")
 
 
+def test_a_tag_that_names_no_version_disturbs_nothing(
+    repositories: Open, registry: ModelRegistry, tiny: Callable[[str], Path]
+) -> None:
+    released(registry, tiny, "1.0.0")
+    repository = repositories()
+    repository.tag("stable", repository.head() or "")
+    assert [version.version for version in registry.versions()] == ["1.0.0"]
+    assert registry.next_version() == "1.0.1"
+
+
 def test_each_change_counts_one_and_what_changes_nothing_counts_none(
     registry: ModelRegistry, tiny: Callable[[str], Path]
 ) -> None:

@@ -16,8 +16,8 @@ def test_trust_keeps_the_attacked_slices_recall_and_the_gate_refuses_who_believe
     clean, honest, trust, naive = drill(profile, 600, POLICY)
     for result in (clean, honest, trust, naive):
         print(result)
-    # The margin, or one fraud where the slice has so few that one is more than the margin.
-    margin = max(GatePolicy().margin_f1, 1 / clean.n_slice)
+    # The margin, or two frauds where the slice has so few that two are more: another seed alone moves one.
+    margin = max(GatePolicy().margin_f1, 2 / clean.n_slice)
     assert trust.recall_slice >= clean.recall_slice - margin
     assert naive.recall_slice < clean.recall_slice - 5 * margin
     assert trust.weight < 10 < 200 < naive.weight

@@ -60,7 +60,8 @@ def space(provider: Provider, directory: Path, small_bundle: Path) -> Iterator[D
     )
     yield demo
     demo.stop()
-    assert "Traceback" not in (directory / "demo.log").read_text()
+    log = (directory / "demo.log").read_text()
+    assert "Traceback" not in log, log
 
 
 class Visitor:
@@ -95,7 +96,9 @@ class Visitor:
     def open_page(self) -> str:
         config = httpx.get(f"{self._url}/config").json()
         number = next(
-            d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load" and len(d["outputs"]) > 8
+            d["id"]
+            for d in config["dependencies"]
+            if any(event == "load" for _, event in d["targets"]) and len(d["outputs"]) > 8
         )
         return self._run(number, ["en"])
 
