@@ -44,10 +44,7 @@ BATCH_TEXTS: Mapping[str, tuple[str, str]] = {
     "batch_score": ("Score the table", "Pontuar a tabela"),
     "batch_cancel": ("Cancel", "Cancelar"),
     "batch_forget": ("Delete this table now", "Apagar esta tabela agora"),
-    "batch_waiting_one": (
-        "Another table is being scored. Yours is next.",
-        "Outra tabela está sendo pontuada. A sua é a próxima.",
-    ),
+    "batch_waiting_one": ("Waiting to be scored: yours is next.", "Aguardando: a sua é a próxima."),
     "batch_waiting": (
         "Another table is being scored. Yours is number {place} in the queue.",
         "Outra tabela está sendo pontuada. A sua é a número {place} da fila.",
