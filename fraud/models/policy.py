@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fraud.errors import BundleRefused, SettingsError
-from fraud.models.analysis.held_out import HeldOut
-from fraud.models.analysis.operating import expected_at
 from fraud.records import MODELS, ModelVersion, Thresholds
+
+if TYPE_CHECKING:
+    from fraud.models.analysis.held_out import HeldOut
 
 SCHEMA_VERSION = 1
 KIND = "fraud-threshold-policy"
@@ -36,7 +37,7 @@ class ThresholdPolicy:
 
 
 def policy_document(
-    held_out: HeldOut, version: ModelVersion, review: Mapping[str, float], created_at: str
+    held_out: "HeldOut", version: ModelVersion, review: Mapping[str, float], created_at: str
 ) -> dict[str, Any]:
     """Return a policy as JSON: a released decline cut-off below the chosen one moves up to it.
 
@@ -45,6 +46,8 @@ def policy_document(
     review : model -> the probability from which on it alerts, in (0, 1]
     created_at : ISO 8601, in UTC
     """
+    from fraud.models.analysis.operating import expected_at  # with pandas, which a node does without
+
     window = held_out.manifest["windows"]["test"]
     thresholds, expected = {}, {}
     for name in MODELS:
