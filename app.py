@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
-import uvicorn
 from fastapi import FastAPI
 
 from fraud.api import build_api
-from fraud.api.connections import connection_options
+from fraud.api.connections import serve
 from fraud.api.receiving import take_acknowledgements
 from fraud.api.tables import add_tables
 from fraud.errors import FraudError
@@ -53,7 +52,7 @@ def main() -> None:
     except FraudError as error:
         raise SystemExit(f"The demo cannot start: {error}") from error
     print(f"The demo is at http://{settings.server.host}:{settings.server.port}; Ctrl+C ends it.", flush=True)
-    uvicorn.run(app, log_level="warning", **server_options(settings.server), **connection_options())
+    serve(app, server_options(settings.server))
 
 
 if __name__ == "__main__":

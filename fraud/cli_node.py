@@ -23,10 +23,9 @@ def add_node_commands(commands: Any) -> None:
 
 
 def _node(options: argparse.Namespace, settings: Settings) -> None:
-    import uvicorn
     from fastapi import FastAPI
 
-    from fraud.api.connections import connection_options
+    from fraud.api.connections import serve
     from fraud.api.node import build_node_api
     from fraud.metrics import Metrics
     from fraud.wiring import server_options
@@ -52,7 +51,7 @@ def _node(options: argparse.Namespace, settings: Settings) -> None:
     app = build_node_api(node, lifespan, lambda: node.updates.alive, metrics, settings.api)
     served = node.model_version
     print(f"node {name} serves {served.version} at http://{server.host}:{server.port}", flush=True)
-    uvicorn.run(app, log_level="warning", **server_options(server), **connection_options())
+    serve(app, server_options(server))
 
 
 def _nodes(options: argparse.Namespace, settings: Settings) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_S = 15.0
@@ -97,3 +99,8 @@ def connection_options() -> dict[str, Any]:
         "limit_concurrency": MAX_CONNECTIONS,
         "timeout_keep_alive": KEEP_ALIVE_S,
     }
+
+
+def serve(app: FastAPI, listening: dict[str, Any]) -> None:
+    """Serve until a signal ends it, where `listening` says (`fraud.wiring.server_options`)."""
+    uvicorn.run(app, log_level="warning", **listening, **connection_options())

@@ -16,6 +16,7 @@ from fraud.api.receiving import MAX_NOTICE_BYTES, pairs
 from fraud.api.scoring import ExplainRequest, ScoreRequest, add_score
 from fraud.metrics import Metrics
 from fraud.metrics_node import NodeState
+from fraud.serving.acknowledging import report_data
 from fraud.serving.node import PredictionNode
 from fraud.settings_api import ApiSettings
 
@@ -81,15 +82,4 @@ def _add_operations(app: FastAPI, node: PredictionNode, is_alive: Callable[[], b
 
 
 def _standing(node: PredictionNode) -> dict[str, object]:
-    report = node.report()
-    return {
-        "node": report.node,
-        "version": report.served.version,
-        "revision": report.served.revision,
-        "manifest_digest": report.served.manifest_digest,
-        "since": report.since.isoformat(),
-        "registry_sequence": report.sequence,
-        "state": report.state,
-        "reason": report.reason,
-        "on_trial": node.on_trial,
-    }
+    return report_data(node.report()) | {"on_trial": node.on_trial}

@@ -3,7 +3,7 @@
 Unlike `transactions_from_frame` it checks types and nothing else: what was predicted was checked before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +54,27 @@ def _transactions(batch: pa.RecordBatch, profile: Profile, first: int) -> Transa
         rows=np.arange(first, first + n),
         ids=np.full(n, "", dtype=object),
         time_ms=as_times(held[roles.time], profile) if roles.time in held else None,
-        numbers={
-            name: as_numbers(held[name]) if name in held else np.full(n, np.nan)
-            for name in profile.number_columns
-        },
-        texts={
-            name: as_coded(held[name]) if name in held else Coded(np.full(n, -1, np.int32), ())
-            for name in profile.text_columns
-        },
+        numbers=numbers_of(held, profile, n),
+        texts=texts_of(held, profile, n),
         labels=np.full(n, np.nan),
         known_at_ms=np.full(n, NEVER_MS),
     )
+
+
+def numbers_of(held: Mapping[str, pa.Array], profile: Profile, n: int) -> dict[str, Floats]:
+    """Return the profile's numbers, float64 [n] each; a column that is not held is missing throughout."""
+    return {
+        name: as_numbers(held[name]) if name in held else np.full(n, np.nan)
+        for name in profile.number_columns
+    }
+
+
+def texts_of(held: Mapping[str, pa.Array], profile: Profile, n: int) -> dict[str, Coded]:
+    """Return the profile's texts, coded [n] each; a column that is not held is missing throughout."""
+    return {
+        name: as_coded(held[name]) if name in held else Coded(np.full(n, -1, np.int32), ())
+        for name in profile.text_columns
+    }
 
 
 def as_numbers(column: pa.Array) -> Floats:

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fraud.data.parquet_batches import as_coded, as_numbers, as_times
+from fraud.data.parquet_batches import as_coded, as_numbers, as_times, numbers_of, texts_of
 from fraud.data.profile import DAY_MS, Profile
-from fraud.data.table import NEVER_MS, Coded, Floats, Integers, Transactions
+from fraud.data.table import NEVER_MS, Floats, Integers, Transactions
 from fraud.errors import BundleRefused, TableError
 
 
@@ -59,14 +59,8 @@ def _transactions(held: dict[str, pa.Array], n: int, profile: Profile) -> Transa
         rows=np.arange(n),
         ids=_ids(held.get(roles.id) if roles.id is not None else None, n),
         time_ms=time_ms,
-        numbers={
-            name: as_numbers(held[name]) if name in held else np.full(n, np.nan)
-            for name in profile.number_columns
-        },
-        texts={
-            name: as_coded(held[name]) if name in held else Coded(np.full(n, -1, np.int32), ())
-            for name in profile.text_columns
-        },
+        numbers=numbers_of(held, profile, n),
+        texts=texts_of(held, profile, n),
         labels=labels,
         known_at_ms=_known_at(held, profile, labels, time_ms),
     )

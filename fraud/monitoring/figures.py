@@ -8,12 +8,13 @@ import plotly.graph_objects as go
 
 from fraud.data.profile import DAY_MS, Profile
 from fraud.formats import number
+from fraud.models.figures.blank import blank_figure
+from fraud.models.figures.views import plain
 from fraud.models.report import MODEL_COLOURS, MODEL_TITLES
 from fraud.monitoring.ledger import RunLine
 from fraud.monitoring.words import column_name, say
 
 INK, MUTED, LINE, BEFORE, ALERT = "#1f2430", "#5b6472", "#d5d9e1", "#98a1b0", "#b3261e"
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 _MOST_COLUMNS = 12
 _BAR_STEP_PX = 34
 _FLOOR = 1e-4
@@ -21,26 +22,7 @@ _FLOOR = 1e-4
 
 
 def _blank(height: int) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        template=None,
-        height=height,
-        margin={"l": 56, "r": 16, "t": 8, "b": 44},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": _FONT, "size": 13, "color": INK},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        dragmode=False,
-        hoverlabel={"font": {"family": _FONT, "size": 13}},
-    )
-    figure.update_xaxes(gridcolor=LINE, linecolor=LINE, zeroline=False, fixedrange=True)
-    figure.update_yaxes(gridcolor=LINE, linecolor=LINE, zeroline=False, fixedrange=True)
-    return figure
-
-
-def plain(words: str) -> str:
-    """Return text that plotly's little HTML shows as it is: names of columns and levels come from clients."""
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return blank_figure(height, {"l": 56, "r": 16, "t": 8, "b": 44}, LINE)
 
 
 def _time(milliseconds: float) -> datetime:

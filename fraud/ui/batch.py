@@ -9,13 +9,13 @@ import gradio as gr
 
 from fraud import scratch
 from fraud.errors import FraudError, NotFound
-from fraud.records import Label
 from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.tables.matching import Wanted, guess, wanted_columns
 from fraud.tables.reading import Sheet
 from fraud.tables.scored import Choice
 from fraud.ui import batch_html as words
+from fraud.ui.answer_fields import answer_fields
 from fraud.ui.batch_flagging import MAX_FLAGS, flag_rows
 from fraud.ui.flagging import alert_html
 from fraud.ui.language import Localised
@@ -167,29 +167,7 @@ class BatchTab:
             },
         )
         self._ticked = gr.Textbox(visible=False)
-        self._label = make(
-            gr.Radio,
-            lambda language: {
-                "label": text("what_was_it", language),
-                "choices": [(text(f"label_{label}", language), label.value) for label in Label],
-            },
-            elem_classes=["field"],
-        )
-        self._comment = make(
-            gr.Textbox,
-            lambda language: {
-                "label": text("comment", language),
-                "placeholder": text("comment_help", language),
-            },
-            lines=2,
-            elem_classes=["field"],
-        )
-        self._consent = make(
-            gr.Checkbox,
-            lambda language: {"label": text("consent", language), "info": text("consent_detail", language)},
-            elem_id="batch-consent",
-            elem_classes=["field"],
-        )
+        self._label, self._comment, self._consent = answer_fields(make, "batch-consent")
         self._send = make(
             gr.Button,
             lambda language: {"value": text("batch_flag_send", language)},

@@ -11,6 +11,7 @@ from fraud.errors import FraudError, NotFound
 from fraud.records import Decision, Label, Prediction, Receipt, Verdict
 from fraud.service import FraudService
 from fraud.tracing import Whereabouts
+from fraud.ui.answer_fields import answer_fields
 from fraud.ui.backlog import backlog_html
 from fraud.ui.language import Localised
 from fraud.ui.memory import Recalled, keep_flag
@@ -121,32 +122,7 @@ class FlagSection:
                 )
             with gr.Column(visible=False, elem_classes=["flag-details"]) as self._details:
                 self._noted = gr.HTML(visible=False)
-                self._label = make(
-                    gr.Radio,
-                    lambda language: {
-                        "label": text("what_was_it", language),
-                        "choices": [(text(f"label_{label}", language), label.value) for label in Label],
-                    },
-                    elem_classes=["field"],
-                )
-                self._comment = make(
-                    gr.Textbox,
-                    lambda language: {
-                        "label": text("comment", language),
-                        "placeholder": text("comment_help", language),
-                    },
-                    lines=2,
-                    elem_classes=["field"],
-                )
-                self._consent = make(
-                    gr.Checkbox,
-                    lambda language: {
-                        "label": text("consent", language),
-                        "info": text("consent_detail", language),
-                    },
-                    elem_id="flag-consent",
-                    elem_classes=["field"],
-                )
+                self._label, self._comment, self._consent = answer_fields(make, "flag-consent")
                 self._send = make(
                     gr.Button,
                     lambda language: {"value": text("send", language)},

@@ -23,6 +23,7 @@ from fraud.monitoring.words import (
     segment_name,
 )
 from fraud.ui.answers import icon
+from fraud.ui.tables import swatch, table_html
 from fraud.ui.texts import text
 
 _TONES = {"healthy": "approve", "alert": "decline", "insufficient_evidence": "review"}
@@ -196,7 +197,7 @@ def tiles_html(report: Mapping[str, Any], language: str) -> str:
             value = "—" if held_out is None else shown("f1", held_out["value"], language)
             limits = interval("f1", found, language)
             detail = text("tile_f1_detail", language, interval=limits, held_out=value)
-        title = _swatch(name) + text("tile_f1", language, model=MODEL_TITLES[name])
+        title = swatch(name) + text("tile_f1", language, model=MODEL_TITLES[name])
         tiles.append((title, shown("f1", found["value"], language) if found and known else none, detail))
     tiles += [_drift_tile(report, language), _answers_tile(report, language), _latency_tile(report, language)]
     cells = "".join(
@@ -234,10 +235,6 @@ def _latency_tile(report: Mapping[str, Any], language: str) -> tuple[str, str, s
     return text("tile_latency", language), value, text("tile_latency_detail", language, rate=rate)
 
 
-def _swatch(model: str) -> str:
-    return f'<span class="swatch" style="background:{MODEL_COLOURS[model]}"></span>'
-
-
 def question_html(question: str, *notes: str) -> str:
     """Return a chart's question, already escaped, with notes below it."""
     return f"<h3>{question}</h3>" + "".join(f'<p class="quiet">{note}</p>' for note in notes)
@@ -255,7 +252,7 @@ def judgements_html(report: Mapping[str, Any], language: str) -> str:
 
 def f1_legend_html(language: str) -> str:
     """Return what the lines of the chart of F1 are."""
-    models = "".join(f"<span>{_swatch(name)}{title}</span>" for name, title in MODEL_TITLES.items())
+    models = "".join(f"<span>{swatch(name)}{title}</span>" for name, title in MODEL_TITLES.items())
     lines = "".join(
         f'<span><i class="key {kind}"></i>{text(f"legend_{kind}", language)}</span>'
         for kind in ("realised", "estimated", "held_out", "version")
@@ -299,23 +296,7 @@ def _figures(name: str, model: Mapping[str, Any], language: str) -> str:
         )
     header = [say(f"column_{key}", language) for key in ("figure", "realised", "estimated", "naive")]
     header.append(text("column_answers_frauds", language))
-    return _table(_swatch(name) + MODEL_TITLES[name], header, rows)
-
-
-def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], n_words: int = 1) -> str:
-    """Return a table of cells that are HTML already; it scrolls inside itself where it must."""
-
-    def cells(row: Sequence[str], tag: str) -> str:
-        scope = ' scope="col"' if tag == "th" else ""
-        sides = ["" if i < n_words else ' class="n"' for i in range(len(row))]
-        return "".join(f"<{tag}{scope}{side}>{cell}</{tag}>" for side, cell in zip(sides, row, strict=True))
-
-    head = f"<caption>{caption}</caption>" if caption else ""
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return (
-        f'<div class="table" tabindex="0"><table>{head}<thead><tr>{cells(header, "th")}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return table_html(swatch(name) + MODEL_TITLES[name], header, rows)
 
 
 def drift_html(report: Mapping[str, Any], language: str) -> str:
@@ -352,7 +333,7 @@ def drift_table_html(report: Mapping[str, Any], profile: Profile, language: str)
             ]
         )
     keys = ("column", "verdict", "psi", "missing_before", "missing_now", "p_value")
-    table = _table("", [say(f"column_{key}", language) for key in keys], rows, 2)
+    table = table_html("", [say(f"column_{key}", language) for key in keys], rows, 2)
     rests = "".join(
         f'<p class="fine">{html.escape(reason(r["code"], r["params"], language))}</p>'
         for r in report["drift"]["assumptions"]
@@ -372,7 +353,7 @@ def curve_legend_html(language: str) -> str:
 
 def calibration_html(bands: Sequence[Mapping[str, Any]], model: str, language: str) -> str:
     """Return the question that a chart of calibration answers, with its legend."""
-    question = question_html(_swatch(model) + text("calibration_title", language, model=MODEL_TITLES[model]))
+    question = question_html(swatch(model) + text("calibration_title", language, model=MODEL_TITLES[model]))
     if not any(band["value"] is not None or band["held_out"] is not None for band in bands):
         return question + f'<p class="quiet">{text("calibration_none", language)}</p>'
     keys = ["share"] * any(band["value"] is not None for band in bands)
@@ -391,7 +372,7 @@ def calibration_table_html(bands: Sequence[Mapping[str, Any]], language: str) ->
         return ""
     keys = ("scores", "share", "interval", "held_out", "predictions", "answers", "frauds")
     rows = [[html.escape(cell) for cell in band_row(band, language)] for band in bands]
-    table = _table("", [say(f"column_{key}", language) for key in keys], rows, 0)
+    table = table_html("", [say(f"column_{key}", language) for key in keys], rows, 0)
     return f"<details><summary>{text('calibration_table', language)}</summary>{table}</details>"
 
 
@@ -412,7 +393,7 @@ def segments_html(report: Mapping[str, Any], profile: Profile, language: str) ->
         rows.append(
             [
                 html.escape(segment_name(Segment(**part["segment"]), profile, language))
-                + f"<small>{_swatch(part['model'])}{MODEL_TITLES[part['model']]}</small>",
+                + f"<small>{swatch(part['model'])}{MODEL_TITLES[part['model']]}</small>",
                 f'<span class="since {_TONES[health]}">{icon(_ICONS[health])}{say(health, language)}</span>',
                 f"{shown('f1', found['value'], language)}<small>{interval('f1', found, language)}</small>",
                 shown("f1", estimated, language),
@@ -421,10 +402,10 @@ def segments_html(report: Mapping[str, Any], profile: Profile, language: str) ->
         )
     keys = ("segment", "verdict", "realised", "estimated", "frauds")
     header = [say(f"column_{key}", language) for key in keys]
-    tables = _table("", header, rows[:_SEGMENTS], 2)
+    tables = table_html("", header, rows[:_SEGMENTS], 2)
     if rows[_SEGMENTS:]:
         words = text("segments_rest", language, n=len(rows) - _SEGMENTS)
-        rest = _table("", header, rows[_SEGMENTS:], 2)
+        rest = table_html("", header, rows[_SEGMENTS:], 2)
         tables += f"<details><summary>{words}</summary>{rest}</details>"
     return question_html(question, say("segments_judged", language, n=len(judged), of=n)) + tables
 

@@ -9,12 +9,13 @@ import plotly.graph_objects as go
 import plotly.io
 from gradio.components.plot import PlotData
 
+from fraud.models.figures.views import FONT, plain
+
 INK, MUTED, LINE = "#1f2430", "#5b6472", "#c9ced8"
 """Light-theme inks; style.css repaints the same elements in the dark theme."""
 AGAINST = "#98a1b0"
 """Bars that speak for a legitimate transaction, in either model's figure."""
 FRAUD = "#b3261e"
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +80,12 @@ def _blank(height: int) -> PlainFigure:
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": _FONT, "size": 13, "color": INK},
+        font={"family": FONT, "size": 13, "color": INK},
         showlegend=False,
         dragmode=False,
-        hoverlabel={"font": {"family": _FONT, "size": 13}},
+        hoverlabel={"font": {"family": FONT, "size": 13}},
     )
     return figure
-
-
-def _escape(words: str) -> str:
-    """Return text that plotly's little HTML shows as it is."""
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 _STYLES: dict[str, dict[str, Any]] = {
@@ -164,7 +160,7 @@ def timeline_figure(marks: Sequence[Mark], this_words: str, axis: str, dates: st
                 layer="below",
             )
             figure.add_annotation(
-                text=f"<b>{_escape(this_words)}</b>", x=mark.moment, y=1, yref="paper", xanchor="right",
+                text=f"<b>{plain(this_words)}</b>", x=mark.moment, y=1, yref="paper", xanchor="right",
                 yanchor="bottom", xshift=9, yshift=4, showarrow=False,
             )  # fmt: skip
     return figure

@@ -137,5 +137,7 @@ def open_page(contexts: Callable[..., BrowserContext], app_url: str) -> Iterator
 
     yield open_it
     for page in pages:
+        # What one test let the page remember (its language, its table) is not the next one's.
+        page.evaluate("localStorage.clear()")
         page.close()
     assert complaints == []

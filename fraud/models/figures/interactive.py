@@ -11,9 +11,20 @@ import numpy as np
 import plotly.graph_objects as go
 
 from fraud.formats import number
-from fraud.models.figures.views import INK, LINE, MUTED, Axis, Beside, Confusion, Dots, Lines, Points, Series
+from fraud.models.figures.blank import blank_figure
+from fraud.models.figures.views import (
+    LINE,
+    MUTED,
+    Axis,
+    Beside,
+    Confusion,
+    Dots,
+    Lines,
+    Points,
+    Series,
+    plain,
+)
 
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 _ROW_PX = 34
 _LABEL, _TITLE = 28, 32
 """Characters of a line of an axis's labels and of its title: a phone has room for no more."""
@@ -37,32 +48,15 @@ def panels(view: Beside, language: str) -> tuple[go.Figure, go.Figure]:
 
 
 def _blank(height: int) -> go.Figure:
-    blank = go.Figure()
-    blank.update_layout(
-        template=None,
-        height=height,
-        margin={"l": 8, "r": 22, "t": 34, "b": 58},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": _FONT, "size": 13, "color": INK},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        dragmode=False,
-        hoverlabel={"font": {"family": _FONT, "size": 13}},
-        hovermode="closest",
-    )
-    blank.update_xaxes(gridcolor=LINE, linecolor=LINE, zeroline=False, fixedrange=True, tickangle=0)
-    blank.update_yaxes(gridcolor=LINE, linecolor=LINE, zeroline=False, fixedrange=True, automargin=True)
+    blank = blank_figure(height, {"l": 8, "r": 22, "t": 34, "b": 58}, LINE)
+    blank.update_layout(hovermode="closest")
+    blank.update_xaxes(tickangle=0)
+    blank.update_yaxes(automargin=True)
     return blank
 
 
-def _plain(words: str) -> str:
-    """Return text that plotly's little HTML shows as it is: names of columns and levels come from clients."""
-    escaped = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return escaped.replace("\n", "<br>")
-
-
 def _wrapped(words: str, width: int) -> str:
-    return "<br>".join(_plain(line) for line in textwrap.wrap(words, width))
+    return "<br>".join(plain(line) for line in textwrap.wrap(words, width))
 
 
 def _see_through(colour: str, strength: float) -> str:
@@ -81,7 +75,7 @@ def _confusion(view: Confusion) -> go.Figure:
             drawn.add_shape(type="rect", **box, fillcolor=fill, line={"width": 0}, layer="below")
             share = _wrapped(view.shares[row][column], 14)
             for words, size, shift in (
-                (_plain(view.names[row][column]), 11.5, 42),
+                (plain(view.names[row][column]), 11.5, 42),
                 (f"<b>{view.shown_counts[row][column]}</b>", 21, 12),
                 (share, 12, -26),
             ):
@@ -89,8 +83,8 @@ def _confusion(view: Confusion) -> go.Figure:
                     text=words, x=column, y=row, yshift=shift, showarrow=False, font={"size": size}
                 )
     quiet = {"showgrid": False, "showline": False, "ticks": "", "tickfont": {"size": 12}, "tickvals": [0, 1]}
-    drawn.update_xaxes(**quiet, ticktext=[_plain(c) for c in view.columns], range=[-0.5, 1.5], side="top")
-    drawn.update_yaxes(**quiet, ticktext=[_plain(r) for r in view.rows], range=[1.5, -0.5])
+    drawn.update_xaxes(**quiet, ticktext=[plain(c) for c in view.columns], range=[-0.5, 1.5], side="top")
+    drawn.update_yaxes(**quiet, ticktext=[plain(r) for r in view.rows], range=[1.5, -0.5])
     return drawn
 
 
@@ -98,7 +92,7 @@ def _lines(view: Lines, language: str) -> go.Figure:
     drawn = _blank(320)
     if view.diagonal and view.x.limits is not None:
         drawn.add_scatter(
-            x=view.x.limits, y=view.x.limits, mode="lines", name=_plain(view.diagonal), hoverinfo="skip",
+            x=view.x.limits, y=view.x.limits, mode="lines", name=plain(view.diagonal), hoverinfo="skip",
             line={"color": MUTED, "width": 1.5, "dash": "dot"},
         )  # fmt: skip
     for series in view.series:
@@ -132,7 +126,7 @@ def _add_series(drawn: go.Figure, series: Series, view: Lines, language: str) ->
         }  # fmt: skip
     mode = "markers" if series.style == "points" else "lines+markers" if error else "lines"
     drawn.add_scatter(
-        x=series.x, y=series.y, mode=mode, name=_plain(series.name), error_y=error, customdata=told,
+        x=series.x, y=series.y, mode=mode, name=plain(series.name), error_y=error, customdata=told,
         line={"color": series.colour, "width": 2, "dash": _STYLES[series.style]},
         marker={"color": series.colour, "size": 8},
         hovertemplate="%{customdata}<extra>%{fullData.name}</extra>",
@@ -147,7 +141,7 @@ def _label(drawn: go.Figure, mark: Any, view: Lines) -> None:
         np.log10(mark.y) if view.y.logarithmic else mark.y,
     )
     drawn.add_annotation(
-        text=_plain(mark.words), x=at[0], y=at[1], showarrow=False, align="right" if left else "left",
+        text=plain(mark.words), x=at[0], y=at[1], showarrow=False, align="right" if left else "left",
         xanchor="right" if left else "left", yanchor="bottom" if up else "top",
         xshift=-9 if left else 9, yshift=9 if up else -9, font={"size": 12},
     )  # fmt: skip
@@ -171,7 +165,7 @@ def _dots(view: Dots, language: str) -> go.Figure:
         start = view.axis.limits[0] if view.axis.limits else 0.0
         for row in np.flatnonzero(np.all([np.isnan(points.values) for points in view.series], axis=0)):
             drawn.add_annotation(
-                text=_plain(view.untold), x=start, y=rows[row], showarrow=False, xanchor="left", xshift=6
+                text=plain(view.untold), x=start, y=rows[row], showarrow=False, xanchor="left", xshift=6
             )
     if view.reference is not None:
         drawn.add_vline(x=view.reference, line={"color": MUTED, "width": 1, "dash": "dot"})
@@ -188,12 +182,12 @@ def _dots(view: Dots, language: str) -> go.Figure:
 def _add_points(drawn: go.Figure, points: Points, at: Any, view: Dots, language: str) -> None:
     low, high = (np.where(np.isfinite(v), v, points.values) for v in (points.low, points.high))
     told = [
-        f"{_plain(group)}: {_shown(view.axis, value, language)}"
+        f"{plain(group)}: {_shown(view.axis, value, language)}"
         + (f" [{_shown(view.axis, a, language)}; {_shown(view.axis, b, language)}]" if b > a else "")
         for group, value, a, b in zip(view.groups, points.values, low, high, strict=True)
     ]
     common = {
-        "x": points.values, "y": at, "orientation": "h", "name": _plain(points.name), "customdata": told,
+        "x": points.values, "y": at, "orientation": "h", "name": plain(points.name), "customdata": told,
         "hovertemplate": "%{customdata}<extra></extra>",
         "error_x": {
             "type": "data", "symmetric": False, "thickness": 1.3, "width": 3,

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 INK, MUTED, FAINT, LINE = "#1f2430", "#5b6472", "#98a1b0", "#e1e5eb"
 """Inks that the figures share with the page."""
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+"""Fonts of plots: the visitor's own."""
 Style = Literal["solid", "dashed", "dotted", "points"]
+
+
+def plain(words: str) -> str:
+    """Return text that plotly's little HTML shows as it is: names of columns and levels come from clients."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
 
 
 @dataclass(frozen=True)
