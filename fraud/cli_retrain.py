@@ -146,8 +146,8 @@ def _firing(settings: Settings) -> tuple[str, ...]:
     from fraud.monitoring.alerts import AlertState
     from fraud.monitoring.ledger import read_ledger
 
-    alerts = read_ledger(settings.monitoring.directory).alerts.values()
-    return tuple(alert.key for alert in alerts if alert.state is AlertState.FIRING)
+    alerts = read_ledger(settings.monitoring.directory).every_alert
+    return tuple(a.key for a in alerts if a.state is AlertState.FIRING and not a.unknown)
 
 
 def _gold(options: argparse.Namespace, settings: Settings) -> None:
