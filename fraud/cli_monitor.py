@@ -121,7 +121,7 @@ def _monitor(options: argparse.Namespace, settings: Settings) -> int:
         simulated=played is not None,
         notify=lambda transitions: _tell(transitions, settings) if played is None else None,
     )
-    _print(outcome, bundle.profile, out, options.language)
+    _print(outcome, bundle.profile, options.language)
     return EXIT_CODES[outcome.state]
 
 
@@ -151,7 +151,7 @@ def _moment(milliseconds: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)).isoformat()
 
 
-def _print(outcome: "RunOutcome", profile: Any, out: Path, language: str) -> None:
+def _print(outcome: "RunOutcome", profile: Any, language: str) -> None:
     from fraud.models.report import MODEL_TITLES
     from fraud.monitoring.alerts import AlertState, alerts_from_json
     from fraud.monitoring.words import alert_line, headline, opinions_lines, reason, say, segments_line
@@ -172,4 +172,6 @@ def _print(outcome: "RunOutcome", profile: Any, out: Path, language: str) -> Non
             print(f"  {MODEL_TITLES[name]}: {line}")
     for found in outcome.report["drift"]["reasons"]:
         print(f"  {reason(found['code'], found['params'], language)}")
-    print(f"{'the report of the same run is' if outcome.repeated else 'wrote the report to'} {out}")
+    print(
+        say("report_repeated" if outcome.repeated else "report_written", language, where=outcome.written_to)
+    )

@@ -28,7 +28,8 @@ MAX_RUNS: Final = 800
 class RunLine:
     """One run: the window's end, what was looked at, what it came to, and a few figures to draw over time.
 
-    `figures` maps a name such as "f1:xgboost" to {"value", "low", "high"} or None.
+    `figures` maps a name such as "f1:xgboost" to {"value", "low", "high"} or None. `policy` is the digest of
+    the policies it was judged by; lines written before it was kept have none.
     """
 
     until_ms: int
@@ -38,14 +39,16 @@ class RunLine:
     manifest_digest: str
     state: str
     figures: Mapping[str, Any]
+    policy: str = ""
 
     def same_as(self, other: "RunLine") -> bool:
-        """Return whether both looked at the same window, data and model."""
+        """Return whether both looked at the same window, data and model by the same policy."""
         return (
             self.until_ms == other.until_ms
             and self.window_ms == other.window_ms
             and self.dataset_revision == other.dataset_revision
             and self.manifest_digest == other.manifest_digest
+            and self.policy == other.policy
         )
 
     def to_json(self) -> dict[str, Any]:

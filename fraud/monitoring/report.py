@@ -29,6 +29,7 @@ def report_of(
     n_labels: int,
     unused: Mapping[str, int],
     simulated: bool = False,
+    policy_digest: str,
 ) -> dict[str, Any]:
     """Return everything that a run found as a JSON object; the same inputs give the same object.
 
@@ -48,6 +49,7 @@ def report_of(
         "model": {"version": expected.version, "manifest_digest": expected.manifest_digest},
         "profile": expected.profile.name,
         "simulated": simulated,
+        "policy_digest": policy_digest,
         "state": state,
         "n_predictions": examination.n_predictions,
         "n_mature": examination.n_mature,

@@ -1,8 +1,9 @@
 """One monitoring run: the dataset at a revision in; a report, alerts and a line of the ledger out."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -39,12 +40,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run came to. `repeated`: an earlier run had looked at the very same, and its report stands."""
+    """What a run came to, and where its report is.
+
+    `repeated`: an earlier run had looked at the very same, and its findings stand.
+    """
 
     state: str
     report: dict[str, Any]
     transitions: tuple[Transition, ...]
     repeated: bool
+    written_to: Path
 
 
 def monitor(
@@ -63,9 +68,10 @@ def monitor(
 ) -> RunOutcome:
     """Look at the window that ends at `until` and write report.html, report.json and metrics.prom to `out`.
 
-    Idempotent: the same window, dataset revision and release give the report that is there, and move no
-    alert. A window before the newest one that was looked at moves no alert either. Labels are those known at
-    `until`, whenever the run is made.
+    Idempotent: the same window, dataset revision, release and policy give the findings that are there, and
+    move no alert. A window before the newest one that was looked at moves no alert either, and its report
+    goes to a directory of its own in `out`, named by its end, without metrics: what is scraped and shown as
+    now stays the newest. Labels are those known at `until`, whenever the run is made.
 
     Parameters
     ----------
@@ -85,15 +91,21 @@ def monitor(
     until_ms = (until - _EPOCH) // timedelta(milliseconds=1)
     with locked(directory):
         ledger = read_ledger(directory)
-        key = RunLine(until_ms, policy.window_ms, sha, expected.version, expected.manifest_digest, "", {})
-        done = ledger.find(key)
-        known = None if done is None else _read_report(out / REPORT_JSON, key)
-        if done is not None and known is not None:
-            return RunOutcome(done.state, known, (), repeated=True)
-        examination, labelled, unused = _examine(expected, dataset, sha, until, policy, trust)
-        findings = findings_of(examination)
         newest = ledger.newest_ms
         late = newest is not None and until_ms < newest
+        where = out / f"{until:%Y-%m-%dT%H%M%SZ}" if late else out
+        ours = policy_digest(policy, trust)
+        key = RunLine(
+            until_ms, policy.window_ms, sha, expected.version, expected.manifest_digest, "", {}, ours
+        )
+        done = ledger.find(key)
+        known = None if done is None else _read_report(where / REPORT_JSON, key)
+        if done is not None and known is not None:
+            # The pages are drawn again: in this language, and whole again where one was lost.
+            _write(where, known, ledger, expected, language, metrics=not late)
+            return RunOutcome(done.state, known, (), repeated=True, written_to=where)
+        examination, labelled, unused = _examine(expected, dataset, sha, until, policy, trust)
+        findings = findings_of(examination)
         alerts, transitions = advance({} if late else ledger.alerts, findings, until_ms, policy.alerts)
         state = state_of(examination, alerts)
         report = report_of(
@@ -105,6 +117,7 @@ def monitor(
             n_labels=labelled,
             unused=unused,
             simulated=simulated,
+            policy_digest=ours,
         )
         line = RunLine(
             until_ms,
@@ -114,14 +127,21 @@ def monitor(
             expected.manifest_digest,
             state,
             trend_figures(report),
+            ours,
         )
         after = ledger.with_run(line, ledger.alerts if late else alerts)
-        _write(out, report, after, expected, language)
+        _write(where, report, after, expected, language, metrics=not late)
         if late:  # an earlier window, looked at afterwards: its report says what it found, and nobody is told
             transitions = ()
         notify(transitions)
         write_ledger(directory, after)
-    return RunOutcome(state, report, transitions, repeated=False)
+    return RunOutcome(state, report, transitions, repeated=False, written_to=where)
+
+
+def policy_digest(*policies: Any) -> str:
+    """Return what stands for policies (frozen dataclasses) where runs are compared: a hash of the fields."""
+    settings = [asdict(policy) for policy in policies]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _examine(
@@ -175,6 +195,7 @@ def _read_report(path: Path, key: RunLine) -> dict[str, Any] | None:
         report = dict(json.loads(path.read_text(encoding="utf-8")))
         same = (
             report["dataset_revision"] == key.dataset_revision
+            and report["policy_digest"] == key.policy
             and report["model"]["manifest_digest"] == key.manifest_digest
             and datetime.fromisoformat(report["until"]) == _EPOCH + timedelta(milliseconds=key.until_ms)
             and datetime.fromisoformat(report["window"]["start"])
@@ -185,12 +206,21 @@ def _read_report(path: Path, key: RunLine) -> dict[str, Any] | None:
     return report if same else None
 
 
-def _write(out: Path, report: dict[str, Any], ledger: Ledger, expected: Expectation, language: str) -> None:
+def _write(
+    out: Path,
+    report: dict[str, Any],
+    ledger: Ledger,
+    expected: Expectation,
+    language: str,
+    *,
+    metrics: bool,
+) -> None:
     runs = [run for run in ledger.runs if run.until_ms <= _until_ms(report)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / REPORT_HTML, page(report, runs, expected.profile, language))
-        write_text(out / METRICS, prometheus_text(report))
+        if metrics:
+            write_text(out / METRICS, prometheus_text(report))
         write_text(
             out / REPORT_JSON, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         )

@@ -41,6 +41,11 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Simulated production: these figures are of no real customer.",
         "Produção simulada: estes números não são de nenhum cliente real.",
     ),
+    "report_written": ("wrote the report to {where}", "relatório gravado em {where}"),
+    "report_repeated": (
+        "nothing is new since the same window was judged; its report is in {where}",
+        "nada de novo desde que a mesma janela foi julgada; o relatório está em {where}",
+    ),
     # What answers rest on
     "answers_rest_on": (
         "Of {n} answers, {n_lone} rest on one opinion, {n_confirmed} on a second one that agrees, and a "

@@ -62,7 +62,7 @@
   // or not at all. A question is pending from its entry into the queue to its answer in the event stream.
   const QUEUED_MS = 8_000, WAITING_MS = 700;
   const pending = new Map();  // event id -> the timer that says that it still waits for its turn
-  let noticed = "";
+  let noticed = "", joining = 0;
 
   const words = (name) => config().page_words?.[document.documentElement.lang]?.[name] ?? "";
   const box = (id, role) => {
@@ -94,6 +94,8 @@
     document.documentElement.classList.toggle("waiting", waits);
     box("waiting", "status").textContent = waits ? words("waiting") : "";
   };
+  // An answer on its way replaces the prediction: until it is there, nobody can flag the one it replaces.
+  const settle = () => document.documentElement.classList.toggle("asking", joining + pending.size > 0);
   const begin = (id) => {
     pending.set(id, setTimeout(() => { if (pending.has(id)) notice("queued"); }, QUEUED_MS));
     setTimeout(() => { if (pending.has(id)) showWaiting(); }, WAITING_MS);
@@ -102,6 +104,7 @@
   const end = (id) => {
     started(id);
     pending.delete(id);
+    settle();
     if (pending.size === 0) showWaiting();
   };
   const lose = () => {
@@ -143,14 +146,22 @@
     const joins = url.includes("/queue/join"), streams = url.includes("/queue/data");
     if (!joins && !streams) return ask(resource, options);
     let answer;
+    joining += joins;
+    settle();
     try {
       answer = await ask(resource, options);
+      if (joins && answer.ok) {
+        const {event_id} = await answer.clone().json().catch(() => ({}));
+        if (event_id) begin(event_id);
+      }
     } catch (error) {
       if (error.name !== "AbortError") lose();
       throw error;
+    } finally {
+      joining -= joins;
+      settle();
     }
-    if (joins && answer.ok) answer.clone().json().then(({event_id}) => event_id && begin(event_id), () => {});
-    else if (!answer.ok) notice(answer.status === 503 ? "full" : "failed");
+    if (!answer.ok) notice(answer.status === 503 ? "full" : "failed");
     if (streams && answer.ok && answer.body) listen(answer.clone().body);
     return answer;
   };

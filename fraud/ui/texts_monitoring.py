@@ -15,9 +15,9 @@ MONITORING_TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "monitoring_example": (
         "Simulated production, an example: your own history replaces it after the first {command}. A new "
-        "kind of fraud began on its day 30; so few labels do not show it yet.",
+        "kind of fraud begins on its day 30.",
         "Produção simulada, um exemplo: seu próprio histórico o substitui após o primeiro {command}. Um novo "
-        "tipo de fraude começou no dia 30; com tão poucos rótulos ele ainda não aparece.",
+        "tipo de fraude começa no dia 30.",
     ),
     "monitoring_simulated": (
         "Simulated production that you played: no figure here is of a real customer. For your own history, "

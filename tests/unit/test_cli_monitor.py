@@ -28,7 +28,10 @@ def own_directories(tmp_path: Path, small_bundle: Path, monkeypatch: pytest.Monk
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Replace the run by one that comes to `asked["outcome"]` and tells of `asked["transitions"]`."""
-    asked: dict[str, Any] = {"outcome": RunOutcome("healthy", report(), (), False), "transitions": ()}
+    asked: dict[str, Any] = {
+        "outcome": RunOutcome("healthy", report(), (), False, Path("there")),
+        "transitions": (),
+    }
 
     def monitor(**arguments: Any) -> RunOutcome:
         asked["arguments"] = arguments
@@ -42,11 +45,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.mark.parametrize(("state", "code"), [("healthy", 0), ("alert", 1), ("insufficient_evidence", 3)])
 def test_each_state_has_its_exit_code(asked, capsys, state, code) -> None:
     document = report(state=state, alerts=[alert("f1:xgboost")] if state == "alert" else [])
-    asked["outcome"] = RunOutcome(state, document, (), False)
+    asked["outcome"] = RunOutcome(state, document, (), False, Path("there"))
     assert main(["monitor"]) == code
     shown = capsys.readouterr().out
     assert "wrote the report to" in shown
     assert ("One alert is firing." in shown) == (state == "alert")
+
+
+def test_it_speaks_the_language_of_its_report(asked, capsys) -> None:
+    assert main(["monitor", "--language", "pt-BR"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "relatório gravado em there"
 
 
 def test_before_any_feedback_there_is_insufficient_evidence_and_a_report(tmp_path, capsys) -> None:
@@ -118,7 +126,7 @@ def test_a_window_ends_with_the_last_full_hour_unless_told() -> None:
 )
 def test_parts_of_the_traffic_are_counted_in_words(asked, capsys, n, language, words) -> None:
     parts = [alert(f"segment:channel={level}:xgboost") for level in ("online", "chip")[:n]]
-    asked["outcome"] = RunOutcome("alert", report(state="alert", alerts=parts), (), False)
+    asked["outcome"] = RunOutcome("alert", report(state="alert", alerts=parts), (), False, Path("there"))
     assert main(["monitor", "--language", language]) == 1
     assert words in capsys.readouterr().out
 

@@ -112,6 +112,31 @@ def test_the_same_run_twice_gives_the_same_report_and_tells_nobody_twice(played,
     assert (tmp_path / "ledger.json").read_bytes() == ledger
 
 
+def test_a_repeat_in_another_language_or_with_a_page_lost_draws_the_pages_again(played, tmp_path) -> None:
+    _run(played, tmp_path)
+    page, metrics = tmp_path / "report" / REPORT_HTML, tmp_path / "report" / METRICS
+    english, samples = page.read_text(), metrics.read_text()
+    metrics.unlink()
+    assert _run(played, tmp_path, language="pt-BR").repeated
+    assert '<html lang="pt-BR">' in page.read_text() and metrics.read_text() == samples
+    assert _run(played, tmp_path).repeated
+    assert page.read_text() == english
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policy": MonitoringPolicy(window_days=5, alerts=AlertPolicy(for_days=3))},
+        {"trust": TrustPolicy(quarantine_days=0, quorum=3)},
+    ],
+)
+def test_another_policy_is_another_run(played, tmp_path, changes) -> None:
+    first = _run(played, tmp_path)
+    again = _run(played, tmp_path, **changes)
+    assert not again.repeated and again.report["policy_digest"] != first.report["policy_digest"]
+    assert _run(played, tmp_path, **changes).repeated
+
+
 def test_the_same_inputs_give_the_same_bytes(played, tmp_path) -> None:
     for name in ("a", "b"):
         _run(played, tmp_path / name)
@@ -143,6 +168,19 @@ def test_an_earlier_window_looked_at_afterwards_moves_no_alert(played, tmp_path)
     assert not told
     assert read_ledger(tmp_path).alerts == before
     assert "drift:card_age_days" not in {a["key"] for a in early.report["alerts"]}
+
+
+def test_an_earlier_window_looked_at_afterwards_leaves_the_newest_report_and_metrics(
+    played, tmp_path
+) -> None:
+    _run(played, tmp_path, N_DAYS, days=4)
+    newest = {name: (tmp_path / "report" / name).read_bytes() for name in (REPORT_JSON, REPORT_HTML, METRICS)}
+    early = _run(played, tmp_path)
+    assert {name: (tmp_path / "report" / name).read_bytes() for name in newest} == newest
+    assert early.written_to == tmp_path / "report" / f"{played.until(BROKEN_FROM):%Y-%m-%dT%H%M%SZ}"
+    assert json.loads((early.written_to / REPORT_JSON).read_text()) == early.report
+    assert not (early.written_to / METRICS).exists(), "nothing of the past is scraped as if it were now"
+    assert _run(played, tmp_path).repeated
 
 
 def test_no_feedback_yet_is_insufficient_evidence_and_not_health(played, tmp_path) -> None:
