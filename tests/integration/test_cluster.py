@@ -184,7 +184,7 @@ def test_two_nodes_swap_under_load_without_a_failed_or_mixed_answer(running: Run
     # model's differ from one version to the other, so that an answer of both would be a third one.
     assert [len(scores) for scores in load.answers.values()] == [1, 1]
     first, second = (json.loads(scores) for (scores,) in load.answers.values())
-    assert all(first[model][""] != second[model][""] for model in MODELS)
+    assert all(first[model]["fraud_probability"] != second[model]["fraud_probability"] for model in MODELS)
     assert load.answers.keys() == {(v, d) for v, d in digests(running).items()}
     wait_for(lambda: running.board() == {"node-a": "1.0.1", "node-b": "1.0.1"})
     for member in (web, *nodes):
