@@ -325,11 +325,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 start = time.perf_counter()
 from fraud.models.bundle import load_bundle
-from fraud.serving.large_batch import score_large_file
 from fraud.serving.scorer import Scorer
+from fraud.tables.to_file import score_file
 scorer = Scorer.from_bundle(load_bundle(Path("artifacts")))
 begun = time.perf_counter()
-result = score_large_file(scorer, Path(sys.argv[1]), Path(sys.argv[2]), datetime.now(UTC))
+result = score_file(scorer, Path(sys.argv[1]), Path(sys.argv[2]), datetime.now(UTC))
 print(json.dumps({"start": begun - start, "seconds": time.perf_counter() - begun, "stages": result.seconds,
     "rows": result.n_scored, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """
