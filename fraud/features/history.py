@@ -40,11 +40,13 @@ _OF_AMOUNT = {"ratio", "zscore", "max_ratio"}
 class EntityIndex:
     """The events of one grouping (say, of each card), laid out for look-ups by time.
 
-    `keys` are the sorted group keys, composed of the positions of the `by` columns' texts in `vocabularies`.
+    `keys` are the sorted group keys, composed of the positions of the `by` columns' texts in `vocabularies`;
+    `values` are those texts, in the order of their positions.
     """
 
     by: tuple[str, ...]
     vocabularies: tuple[Mapping[str, int], ...]
+    values: tuple[tuple[str, ...], ...]
     keys: I64
     offsets: I64
     times: I64
@@ -60,7 +62,10 @@ class EntityIndex:
         if len(transactions) == 1:
             return np.array([self._group_of(transactions)], np.int64)
         key, missing = _compose(
-            [_translate(transactions.texts[n], v) for n, v in zip(self.by, self.vocabularies, strict=True)],
+            [
+                _translate(transactions.texts[name], values, vocabulary)
+                for name, values, vocabulary in zip(self.by, self.values, self.vocabularies, strict=True)
+            ],
             [len(v) for v in self.vocabularies],
         )
         if not len(self.keys):
@@ -83,7 +88,9 @@ class EntityIndex:
         return position if position < len(self.keys) and self.keys[position] == key else -1
 
 
-def _translate(column: Coded, vocabulary: Mapping[str, int]) -> I64:
+def _translate(column: Coded, values: tuple[str, ...], vocabulary: Mapping[str, int]) -> I64:
+    if column.values is values:  # rows of the indexed table itself, as all blocks of a scored file are
+        return column.codes.astype(np.int64)
     lookup = np.array([vocabulary.get(value, -1) for value in column.values] + [-1], np.int64)
     return lookup[column.codes]
 
@@ -117,6 +124,7 @@ def build_index(transactions: Transactions, by: tuple[str, ...], profile: Profil
     return EntityIndex(
         by=by,
         vocabularies=vocabularies,
+        values=tuple(column.values for column in columns),
         keys=keys,
         offsets=np.append(starts, len(rows)).astype(np.int64),
         times=times,

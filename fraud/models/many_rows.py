@@ -220,8 +220,8 @@ def evaluate(
     for start in range(0, x.shape[0], BLOCK):
         n = min(BLOCK, x.shape[0] - start)
         for row in range(n):
-            for feature in range(n_features):
-                columns[feature, row] = x[start + row, feature]
+            for each in range(n_features):
+                columns[each, row] = x[start + row, each]
         for tree in range(offsets.size - 1):
             used = np.uint64(0)  # places of the stack
             k = np.uint64(offsets[tree + 1] - 1)
