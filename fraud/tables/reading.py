@@ -46,10 +46,11 @@ _MISSING = [
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of a table is read before it is refused as too large: its rows, and bytes once unpacked."""
+    """How much of a table is read before it is refused: rows, bytes once unpacked, columns."""
 
     rows: int = MAX_ROWS
     size: int = MAX_BYTES
+    columns: int = MAX_COLUMNS
 
 
 FROM_A_STRANGER = Bounds()
@@ -163,7 +164,7 @@ def _open_csv(path: Path, name: str, bounds: Bounds) -> Sheet:
         start = stream.read(MAX_LINE * 2).decode("utf-8-sig", errors="ignore")
     first = start.split("\n", 1)[0].rstrip("\r")
     separator = max(SEPARATORS, key=first.count)
-    columns = _header(first, separator, name)
+    columns = _header(first, separator, name, bounds)
     if n_lines < 2:
         raise _refused("table_empty", f"{name}: the table has no rows.", name)
     reader = csv.reader(io.StringIO(start), delimiter=separator)
@@ -226,24 +227,25 @@ def _scan(path: Path, name: str) -> int:
     return n_lines + ends_open
 
 
-def _header(first: str, separator: str, name: str) -> tuple[str, ...]:
+def _header(first: str, separator: str, name: str, bounds: Bounds) -> tuple[str, ...]:
     try:
         cells = next(csv.reader([first], delimiter=separator), [])
     except csv.Error as error:
         raise _unreadable(name, error) from error
     if first.count('"') % 2:
         raise _refused("table_header", f"{name}: the header is spread over several lines; use one.", name)
-    return _named([cell.strip() or f"column {i + 1}" for i, cell in enumerate(cells)], name)
+    return _named([cell.strip() or f"column {i + 1}" for i, cell in enumerate(cells)], name, bounds)
 
 
-def _named(columns: list[str], name: str) -> tuple[str, ...]:
-    if len(columns) > MAX_COLUMNS:
+def _named(columns: list[str], name: str, bounds: Bounds) -> tuple[str, ...]:
+    if len(columns) > bounds.columns:
         raise _refused(
             "table_columns",
-            f"{name}: {len(columns):,} columns, and at most {MAX_COLUMNS} are read; keep those that matter.",
+            f"{name}: {len(columns):,} columns, and at most {bounds.columns:,} are read; keep those that "
+            "matter.",
             name,
             columns=len(columns),
-            limit=MAX_COLUMNS,
+            limit=bounds.columns,
         )
     repeated = [column for column, count in Counter(columns).items() if count > 1]
     if repeated:
@@ -352,7 +354,7 @@ def _open_parquet(path: Path, name: str, bounds: Bounds) -> Sheet:
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             described, schema = file.metadata, file.schema_arrow
-            columns = _named(list(schema.names), name)
+            columns = _named(list(schema.names), name, bounds)
             groups = [described.row_group(i) for i in range(described.num_row_groups)]
             unpacked = sum(group.total_byte_size for group in groups)
             if described.num_rows > bounds.rows or unpacked > bounds.size:

@@ -12,7 +12,7 @@ from fraud.tables.matching import by_name
 from fraud.tables.reading import Bounds, open_sheet
 from fraud.tables.scoring import score_sheet
 
-OWN = Bounds(rows=1_000_000_000, size=1 << 40)
+OWN = Bounds(rows=1_000_000_000, size=1 << 40, columns=10_000)
 """Of a file that is on this machine already, whose memory its owner knows."""
 _SHOWN = 20
 

@@ -14,7 +14,7 @@ from fraud.errors import TableError
 from fraud.models.bundle import load_bundle
 from fraud.serving import batch
 from fraud.serving.scorer import Scorer
-from fraud.tables import reading, scoring
+from fraud.tables import reading, scoring, to_file
 from fraud.tables.to_file import score_file
 
 NOW = datetime(2026, 8, 30, 12, tzinfo=UTC)
@@ -170,6 +170,21 @@ def test_columns_are_found_by_their_names_alone(scorer: Scorer, inputs: pd.DataF
         score_file(scorer, source, tmp_path / "out.parquet", NOW)
     assert caught.value.code == "column_missing"
     assert_nothing_is_left(source)
+
+
+def test_an_own_file_may_be_larger_than_what_a_stranger_sends(
+    scorer: Scorer, inputs: pd.DataFrame, tmp_path: Path
+) -> None:
+    more = pd.DataFrame({f"extra {i}": "x" for i in range(reading.MAX_COLUMNS)}, index=inputs.index)
+    source = tmp_path / "rows.csv"
+    pd.concat([inputs, more], axis=1).to_csv(source, index=False)
+    with pytest.raises(TableError, match="columns"):
+        reading.open_sheet(source, "rows.csv")
+    assert score_file(scorer, source, tmp_path / "out.parquet", NOW).n_scored == len(inputs)
+    bounds = (to_file.OWN.rows, to_file.OWN.size)
+    assert all(
+        own > stranger for own, stranger in zip(bounds, (reading.MAX_ROWS, reading.MAX_BYTES), strict=True)
+    )
 
 
 def test_a_failure_leaves_what_was_there_before(scorer: Scorer, inputs: pd.DataFrame, tmp_path: Path) -> None:
