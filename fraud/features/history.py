@@ -6,6 +6,7 @@ the same to the last bit whether it was computed from a year of events or from a
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,10 +173,14 @@ class History:
         self._indexes = dict(indexes)
 
     @classmethod
-    def of(cls, transactions: Transactions, profile: Profile) -> "History":
-        """Index all groupings of a profile over a table ordered by time."""
-        groupings = dict.fromkeys(aggregate.by for aggregate in profile.features.history)
-        return cls(profile, {by: build_index(transactions, by, profile) for by in groupings})
+    def of(
+        cls, transactions: Transactions, profile: Profile, threads: ThreadPoolExecutor | None = None
+    ) -> "History":
+        """Index all groupings of a profile over a table ordered by time; on `threads` if there are."""
+        groupings = list(dict.fromkeys(aggregate.by for aggregate in profile.features.history))
+        run = map if threads is None else threads.map
+        indexes = run(lambda by: build_index(transactions, by, profile), groupings)
+        return cls(profile, dict(zip(groupings, indexes, strict=True)))
 
     def with_main_entity(self, past: Transactions) -> "History":
         """Return a history in which `past` replaces everything known of the main entity's own past."""

@@ -84,7 +84,7 @@ def score_sheet(
             joined, position = _joined(read, scorer, ~own)
             report("history", n // 2, n)
             wanted = scorer.bundle.profile.features.history
-            history = History.of(joined, scorer.bundle.profile) if wanted else None
+            history = History.of(joined, scorer.bundle.profile, threads) if wanted else None
         table = ScoredTable(
             folder=folder,
             sheet=sheet,
