@@ -1,7 +1,7 @@
 """Schedule the retraining as a Hugging Face Job: `python deploy/schedules/hf_job.py ORG/SPACE [CRON]`.
 
-The job clones the Space's repository, installs its locked requirements and calls the one command. The token
-of whoever runs this (`hf auth login`) must be allowed to create jobs; FRAUD_HUB_TOKEN goes to the job as a
+The job clones the Space's repository, installs its requirements and calls the one command. The token of
+whoever runs this (`hf auth login`) must be allowed to create jobs; FRAUD_HUB_TOKEN goes to the job as a
 secret. A job's disk ends with it: dataset and models must be on the Hub (FRAUD_DATASET_REPO,
 FRAUD_MODEL_REPO), and the run directory with the count of the held-out window's uses does not outlive the
 job, so prefer a machine with a disk where the count matters.
@@ -21,8 +21,8 @@ def job_command(space: str) -> list[str]:
     script = [
         f"git clone --depth 1 https://huggingface.co/spaces/{space} /fraud || exit 2",
         "cd /fraud || exit 2",
-        "python -m pip install --quiet -r requirements.lock.txt || exit 2",
-        "FRAUD_PYTHON=python deploy/schedules/retrain.sh",
+        "python -m pip install --quiet -r requirements.txt || exit 2",
+        "FRAUD_PYTHON=python sh deploy/schedules/retrain.sh",
         "code=$?",
         '[ "$code" -eq 1 ] && exit 0',
         'exit "$code"',
