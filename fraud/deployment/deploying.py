@@ -232,9 +232,7 @@ class Deployment:
                 "no webhook tells a private Space of promotions, which answers nobody; it looks by itself"
             )
         elif state is None or state.address is None:
-            steps.append(
-                Step("webhook models -> space: make, to the address that the new Space gets", self._tell_space)
-            )
+            steps.append(Step("webhook models -> space: make, once the Space is", self._tell_space))
         else:
             told = self._of_models(state.address, secret)
             steps.append(self._webhook("models -> space", told, known))
