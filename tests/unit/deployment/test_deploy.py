@@ -267,7 +267,10 @@ def test_an_unusable_name_or_address_is_refused(
     assert code == 2 and option[0] in said and not hub.log
 
 
-def test_the_readme_is_what_a_space_reads(hub: LoopbackHub, deploy: Deploy) -> None:
+def test_the_readme_is_what_a_space_reads(
+    hub: LoopbackHub, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAUD_REVIEWERS", "ann,org")
     title = 'Fraud: "a" demo\n---\nsdk: docker'
     deploy("--title", title, "--license", "mit")
     front, body = text(hub, "space", SPACE, "README.md").removeprefix("---\n").split("\n---\n", 1)
@@ -276,6 +279,7 @@ def test_the_readme_is_what_a_space_reads(hub: LoopbackHub, deploy: Deploy) -> N
     assert matter["title"] == title and matter["sdk"] == "gradio" and matter["license"] == "mit"
     assert f"gradio=={matter['sdk_version']}\n" in lock
     assert matter["app_file"] == "app.py" and matter["python_version"] == "3.11"
+    assert matter["hf_oauth"] is True and hub.repo("space", SPACE).variables["FRAUD_REVIEWERS"] == "ann,org"
     assert matter["models"] == [MODELS] and matter["datasets"] == [DATASET]
     assert body.strip() == (ROOT / "README.txt").read_text().strip()
     assert text(hub, "space", SPACE, "requirements.txt") == lock

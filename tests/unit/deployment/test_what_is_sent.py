@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud.deployment.plan import text_difference
+from fraud.deployment.plan import Plan, Step, text_difference
 from fraud.deployment.space_files import PYTHON, space_files, total_bytes
 from fraud.errors import BundleRefused, RepositoryError, SettingsError
 from fraud.settings_deploy import PUBLIC, SECRET, STAYS, read_deploy_settings
@@ -110,3 +110,9 @@ def test_a_long_difference_is_cut_and_one_of_bytes_is_its_sizes() -> None:
     cut = text_difference(b"", b"line\n" * 500)
     assert len(cut) == 41 and cut[-1] == "... and 461 more lines"
     assert text_difference(b"a", b"\xff\xfe") == ["1 -> 2 bytes, no text"]
+
+
+def test_a_plan_cannot_steer_the_terminal_that_shows_it() -> None:
+    plan = Plan((Step("variable\x1b[2J", diff=lambda: ["-\x1b]0;title\x07\r+ ok"]),))
+    shown = "".join(plan.lines(diff=True))
+    assert "ok" in shown and not set("\x1b\x07\r") & set(shown)

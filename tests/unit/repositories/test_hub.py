@@ -381,8 +381,8 @@ def test_a_new_space_is_empty_though_the_hub_wrote_its_readme(hub, tmp_path):
 
 
 def test_what_would_change_is_told_without_changing_it(hub, repository):
-    first = repository.commit([Add("a", b"1"), Add("b", b"2")], "first", None)
-    pending = repository.pending([Add("a", b"1"), Add("b", b"3"), Delete("a")], first)
-    assert pending == [Add("b", b"3"), Delete("a")] and repository.head() == first
+    first = repository.commit([Add("a", b"1"), Add("b", b"2"), Add("c", b"3")], "first", None)
+    pending = repository.pending([Add("a", b"1"), Add("b", b"3"), Delete("c")], first)
+    assert pending == [Add("b", b"3"), Delete("c")] and repository.head() == first
     with pytest.raises(RepositoryError):
         repository.pending([Delete("none")], first)
