@@ -118,12 +118,15 @@ def window_of(
     model: str,
     policy: AnswerPolicy = AnswerPolicy(),  # noqa: B008 (frozen)
 ) -> AuditedWindow:
-    """Return the audit sample of a model; the observations must be old enough to have labels."""
+    """Return the audit sample of a model; the observations must be old enough to have labels.
+
+    What was volunteered is no answer, even where the lot fell: that it is known depends on what it says.
+    """
     answers = observations.answers[model]
     return audited_window(
         answers.probability,
         answers.alerted,
-        observations.labels,
+        np.where(observations.volunteered, np.nan, observations.labels),
         observations.audit_asked,
         observations.audit_probability,
         observations.standing,

@@ -41,7 +41,8 @@ class Observations:
     answers : model name -> its answers
     labels : float64 [n]; 1 fraud, 0 legitimate, NaN unknown: never legitimate for want of a word
     standing : int8 [n]; what each label rests on (`opinions.Standing`)
-    volunteered : bool [n]; the label rests on what somebody said without being asked by lot
+    volunteered : bool [n]; the label rests on what somebody said unasked alone: nobody answered the lot's
+        question, whether or not it fell on the prediction
     audit_asked : bool [n]; the lot of the audit sample fell on it
     audit_probability : float64 [n]; its chance to be asked, NaN where no lot was drawn
     latency_ms : float64 [n]

@@ -104,14 +104,22 @@ def observe(
             inside = pc.and_(pc.greater_equal(when, _ms(start)), pc.less(when, _ms(end)))
             seen[name].append(ours.filter(inside))
     labels = _labels(said, voted, as_of, trust)
+    answered = _answered(said, as_of)
     return {
-        name: _observed(pa.concat_tables(parts) if parts else None, labels, profile, as_of)
+        name: _observed(pa.concat_tables(parts) if parts else None, labels, answered, profile, as_of)
         for name, parts in seen.items()
     }
 
 
 def _ms(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def _answered(said: Sequence[Mapping[str, Any]], as_of: datetime) -> pa.Array:
+    """Return the predictions of which somebody answered the question of the lot; older flags do not say."""
+    until_ms = _ms(as_of)
+    flags = (row for row in said if row["event"] == "flag" and row["answers_audit"])
+    return pa.array({row["prediction_id"] for row in flags if row["recorded_ms"] <= until_ms}, pa.string())
 
 
 def _labels(
@@ -168,7 +176,11 @@ def _what_was_shown(row: Mapping[str, Any]) -> PredictionEvent:
 
 
 def _observed(
-    seen: pa.Table | None, labels: Mapping[str, Known], profile: Profile, as_of: datetime
+    seen: pa.Table | None,
+    labels: Mapping[str, Known],
+    answered: pa.Array,
+    profile: Profile,
+    as_of: datetime,
 ) -> Observed:
     unused: Counter[str] = Counter()
     if seen is None:
@@ -193,7 +205,7 @@ def _observed(
         },
         labels=known,
         standing=np.array([item.standing for item in found], np.int8),
-        volunteered=np.isfinite(known) & ~asked,
+        volunteered=np.isfinite(known) & ~(asked & _booleans(pc.is_in(seen["event_id"], answered))),
         audit_asked=asked,
         audit_probability=_floats(seen["audit_probability"]),
         latency_ms=_floats(seen["latency_ms"]),

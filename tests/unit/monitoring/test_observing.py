@@ -11,6 +11,7 @@ from fraud.feedback.events import review_row, submission, withdrawal_row
 from fraud.feedback.parquet import table_of
 from fraud.feedback.trust import TrustPolicy
 from fraud.ids import new_id
+from fraud.monitoring.assessing import window_of
 from fraud.monitoring.observing import observe
 from fraud.monitoring.opinions import Standing
 from fraud.records import (
@@ -57,7 +58,7 @@ def _shown(minute=0, probability=0.1, asked=None, pi=None, transaction=None, pro
     return prediction
 
 
-def _flagged(prediction, label=Label.FRAUD, reporter="r1"):
+def _flagged(prediction, label=Label.FRAUD, reporter="r1", answers=None):
     flag = Flag(
         new_id("f"),
         prediction.predicted_at + timedelta(hours=1),
@@ -67,6 +68,7 @@ def _flagged(prediction, label=Label.FRAUD, reporter="r1"):
         "",
         "1",
         reporter,
+        answers,
     )
     rows = submission(
         prediction,
@@ -113,13 +115,43 @@ def test_a_prediction_that_nobody_spoke_of_has_no_label() -> None:
 
 
 def test_an_answer_that_was_asked_for_by_lot_is_told_from_one_that_was_volunteered() -> None:
-    _, asked = _flagged(_shown(0, asked=True, pi=0.2))
+    _, asked = _flagged(_shown(0, asked=True, pi=0.2), answers=True)
     _, volunteered = _flagged(_shown(1, asked=False, pi=0.1), Label.LEGITIMATE)
     found = _observe(asked + volunteered).observations
     assert found.labels.tolist() == [1, 0]
     assert found.volunteered.tolist() == [False, True]
     assert found.audit_asked.tolist() == [True, False]
     assert found.audit_probability.tolist() == [0.2, 0.1]
+
+
+@pytest.mark.parametrize("answers", [False, None])
+def test_a_word_that_answers_no_question_is_volunteered_even_where_the_lot_fell(answers) -> None:
+    """That it is known depends on what it says; and of an older flag nobody knows."""
+    _, rows = _flagged(_shown(0, asked=True, pi=0.2), answers=answers)
+    found = _observe(rows).observations
+    assert (found.labels.tolist(), found.volunteered.tolist()) == ([1], [True])
+    window = window_of(found, "xgboost")
+    assert (window.n_asked, len(window.rows)) == (1, 0)
+
+
+def test_an_answer_that_came_after_what_was_volunteered_counts_from_then_on() -> None:
+    shown = _shown(0, asked=True, pi=0.2)
+    _, unasked = _flagged(shown)
+    _, answer = _flagged(replace(shown, predicted_at=NOON + timedelta(days=3)), answers=True, reporter="r2")
+    rows = [*unasked, answer[-1]]
+    early, late = (_observe(rows, as_of=NOON + timedelta(days=n)).observations for n in (2, 4))
+    assert (early.volunteered.tolist(), late.volunteered.tolist()) == ([True], [False])
+
+
+def test_an_answer_about_another_prediction_of_the_same_content_is_none_about_this_one() -> None:
+    first = _shown(0, asked=False, pi=0.2, transaction=_transaction())
+    second = replace(first, prediction_id=new_id("p"), audit_asked=True)
+    _, rows = _flagged(first)
+    _, answer = _flagged(second, answers=True, reporter="r2")
+    found = _observe(rows + answer).observations
+    assert sorted(zip(found.audit_asked.tolist(), found.volunteered.tolist(), strict=True)) == [
+        (False, True), (True, False),
+    ]  # fmt: skip
 
 
 def test_a_label_that_came_later_than_asked_for_is_not_known() -> None:
