@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from fraud.cli_cluster import add_cluster_commands
+from fraud.cli_deploy import add_deploy_command
 from fraud.cli_feedback import add_feedback_commands
 from fraud.cli_figures import add_figures
 from fraud.cli_monitor import add_monitor_command
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add_webhook_commands(commands)
     add_node_commands(commands)
     add_cluster_commands(commands)
+    add_deploy_command(commands)
     return parser
 
 
