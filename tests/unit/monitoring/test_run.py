@@ -17,6 +17,8 @@ from fraud.monitoring import run as running
 from fraud.monitoring.alerts import AlertPolicy, Transition
 from fraud.monitoring.checks import state_of
 from fraud.monitoring.examining import Expectation, MonitoringPolicy, expectation_of
+from fraud.monitoring.figures import f1_over_time
+from fraud.monitoring.history import MonitoringHistory
 from fraud.monitoring.ledger import REPORT_JSON, locked, read_ledger
 from fraud.monitoring.observing import observe
 from fraud.monitoring.run import METRICS, REPORT_HTML, RunOutcome, monitor
@@ -239,6 +241,21 @@ def test_a_longer_window_ends_no_alert_of_a_shorter_one(played, tmp_path) -> Non
     _run(played, tmp_path, N_DAYS, days=10, notify=told.extend)
     assert before and read_ledger(tmp_path).alerts[4 * 86_400_000] == before
     assert not [t for t in told if not t.firing]
+
+
+def test_what_a_run_leaves_is_what_the_page_can_read_and_f1_stands_where_its_predictions_were(
+    played, tmp_path
+) -> None:
+    for day in (BROKEN_FROM, N_DAYS):
+        _run(played, tmp_path, day)
+    record = MonitoringHistory(tmp_path, tmp_path / "none")()
+    assert record is not None and len(record.runs) == 2
+    drawn = f1_over_time(record.runs, record.report["held_out_f1"], "en")
+    assert drawn is not None
+    (line,) = [trace for trace in drawn.data if trace.name == "XGBoost"]
+    assert [moment.date() for moment in line.x] == [played.until(d - 7).date() for d in (BROKEN_FROM, N_DAYS)]
+    (promised,) = [t for t in drawn.data if t.line.dash == "dot" and "XGBoost" in t.name]
+    assert promised.x[-1].date() == played.until(N_DAYS).date() and promised.y[-1] is not None
 
 
 def test_no_feedback_yet_is_insufficient_evidence_and_not_health(played, tmp_path) -> None:
