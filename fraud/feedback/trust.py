@@ -40,6 +40,9 @@ class TrustPolicy:
     max_share_per_reporter : largest share of all unreviewed weight
     max_per_reporter, max_per_slice, max_in_all : largest unreviewed weight, in frauds of the base table
         (of the slice, for a slice); never below one row's
+    asked_weight : weight that an answer to the audit lot has in training below the quorum, times the
+        reporters' agreement: whoever answers did not choose what to speak of
+    max_asked_per_slice, max_asked_in_all : the same caps for answers to the lot; a reporter's is one for both
     least_weight : what caps leave less of is thinned out to this weight: a tree's leaf counts rows, so a
         thousand rows of next to no weight would still carve out a region of their own
     """
@@ -51,11 +54,14 @@ class TrustPolicy:
     min_agreement: float = 0.5
     lone_weight: float = 0.1
     quorum_weight: float = 1.0
-    review_weight: float = 2.0
+    review_weight: float = 1.0
     max_share_per_reporter: float = 0.2
     max_per_reporter: float = 0.02
     max_per_slice: float = 0.1
     max_in_all: float = 0.25
+    asked_weight: float = 1.0
+    max_asked_per_slice: float = 1.0
+    max_asked_in_all: float = 1.0
     least_weight: float = 0.1
 
     def __post_init__(self) -> None:
@@ -74,6 +80,8 @@ class TrustPolicy:
             max_per_reporter=math.inf,
             max_per_slice=math.inf,
             max_in_all=math.inf,
+            max_asked_per_slice=math.inf,
+            max_asked_in_all=math.inf,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -140,31 +148,14 @@ def cap(resolution: Resolution, policy: TrustPolicy, base: BaseFrauds) -> Resolu
     A cap scales down everything under it alike, so that splitting a vote into many gains nothing; what falls
     below the least weight is thinned out to it, evenly over slices.
     """
-    open_labels = [label for label in resolution.labels if not label.reviewed]
+    open_labels = [_answered(label, policy) for label in resolution.labels if not label.reviewed]
     shared = cap_weights(open_labels, max_share_per_reporter=policy.max_share_per_reporter)
     for_all = f"a reporter may have {policy.max_share_per_reporter:.0%} of what unreviewed flags weigh"
     capped = {
         new.content_digest: _noted(old, new.weight, for_all)
         for old, new in zip(open_labels, shared, strict=True)
     }
-    groups: list[tuple[str, float, dict[str, float]]] = []
-    by_reporter: dict[str, dict[str, float]] = defaultdict(dict)
-    by_slice: dict[str, dict[str, float]] = defaultdict(dict)
-    for digest, label in capped.items():
-        for reporter in label.reporters:
-            by_reporter[reporter][digest] = 1 / len(label.reporters)
-        for name in base.slices_of(label.prediction):
-            by_slice[name][digest] = 1.0
-    limit = max(1.0, policy.max_per_reporter * base.n)
-    groups += [(f"one reporter may weigh {limit:g} rows", limit, by_reporter[r]) for r in sorted(by_reporter)]
-    for name in sorted(by_slice):
-        limit = max(1.0, policy.max_per_slice * base.by_slice.get(name, 0))
-        groups.append((f"flags on {name} may weigh {limit:g} rows", limit, by_slice[name]))
-    limit = max(1.0, policy.max_in_all * base.n)
-    groups.append(
-        (f"all unreviewed flags together may weigh {limit:g} rows", limit, dict.fromkeys(capped, 1.0))
-    )
-    for reason, limit, parts in groups:
+    for reason, limit, parts in _groups(capped, policy, base):
         _apply(capped, reason, limit, parts)
     kept = {label.content_digest: label for label in resolution.labels if label.reviewed}
     before = {label.content_digest: label.weight for label in open_labels}
@@ -177,6 +168,43 @@ def cap(resolution: Resolution, policy: TrustPolicy, base: BaseFrauds) -> Resolu
     ]
     dropped = sorted((*resolution.dropped, *thinned), key=lambda item: item.content_digest)
     return Resolution(labels, tuple(dropped))
+
+
+def _answered(label: ResolvedLabel, policy: TrustPolicy) -> ResolvedLabel:
+    """Return a label with the weight that an answer to the lot has; others as they are."""
+    if not label.asked or label.weight >= policy.quorum_weight or policy.lone_weight == 0:
+        return label
+    # Without a quorum the weight is the lone weight times the reporters' agreement.
+    weight = policy.asked_weight * label.weight / policy.lone_weight
+    if weight <= label.weight:
+        return label
+    reason = f"it answers the audit lot, which nobody can choose: weight {weight:.3g}"
+    return replace(label, weight=weight, reasons=(*label.reasons, reason))
+
+
+def _groups(
+    labels: Mapping[str, ResolvedLabel], policy: TrustPolicy, base: BaseFrauds
+) -> list[tuple[str, float, dict[str, float]]]:
+    """Return what is under one cap together: its reason, its limit, and the part of each label."""
+    by_reporter: dict[str, dict[str, float]] = defaultdict(dict)
+    by_slice: dict[tuple[str, bool], dict[str, float]] = defaultdict(dict)
+    for digest, label in labels.items():
+        for reporter in label.reporters:
+            by_reporter[reporter][digest] = 1 / len(label.reporters)
+        for name in base.slices_of(label.prediction):
+            by_slice[name, label.asked][digest] = 1.0
+    limit = max(1.0, policy.max_per_reporter * base.n)
+    groups = [(f"one reporter may weigh {limit:g} rows", limit, by_reporter[r]) for r in sorted(by_reporter)]
+    for name, asked in sorted(by_slice):
+        share = policy.max_asked_per_slice if asked else policy.max_per_slice
+        limit = max(1.0, share * base.by_slice.get(name, 0))
+        what = "answers to the lot" if asked else "flags"
+        groups.append((f"{what} on {name} may weigh {limit:g} rows", limit, by_slice[name, asked]))
+    for asked, what in ((False, "unreviewed flags"), (True, "unreviewed answers to the lot")):
+        limit = max(1.0, (policy.max_asked_in_all if asked else policy.max_in_all) * base.n)
+        parts = {digest: 1.0 for digest, label in labels.items() if label.asked is asked}
+        groups.append((f"all {what} together may weigh {limit:g} rows", limit, parts))
+    return groups
 
 
 def explain_label(resolution: Resolution, events: Iterable[Event], flag_id: str) -> tuple[str, ...]:
@@ -382,6 +410,7 @@ def _label(
         reporters=tuple(sorted(supporters)),
         reviewed=case.accepted is not None,
         reasons=reasons,
+        asked=any(item.audit_asked is True for item in shown),
     )
 
 
