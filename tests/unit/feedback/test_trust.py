@@ -9,35 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.errors import NotFound, SettingsError
-from fraud.feedback.events import FlagEvent, PredictionEvent, ReviewEvent, WithdrawalEvent, submission
-from fraud.feedback.parsing import parse_row
-from fraud.feedback.trust import BaseFrauds, TrustPolicy, cap, decide, explain_label
+from fraud.feedback.caps import BaseFrauds, cap
+from fraud.feedback.events import FlagEvent, PredictionEvent, ReviewEvent, WithdrawalEvent
+from fraud.feedback.trust import TrustPolicy, decide, explain_label
 from fraud.records import Finding, Label, Review, Withdrawal
 
 FRAUD, LEGITIMATE = Label.FRAUD, Label.LEGITIMATE
 POLICY = TrustPolicy(quarantine_days=0)
-BASE = BaseFrauds(1_000, {"small": 20}, lambda prediction: (prediction.transaction["slice"],))
-
-
-@pytest.fixture(scope="session")
-def cast(make_prediction, make_flag):
-    """Return a function from (reporter, label, content, slice) votes to events."""
-
-    def events(*votes):
-        found = []
-        for reporter, label, *where in votes:
-            content, part = [*where, 0, "big"][:2] if len(where) < 2 else where
-            prediction = make_prediction(transaction={"amount": content, "slice": part})
-            flag = make_flag(prediction, reporter=reporter, label=label)
-            found += [parse_row(row) for row in submission(prediction, flag, node="n1")]
-        return found
-
-    return events
-
-
-@pytest.fixture(scope="session")
-def late(make_prediction):
-    return make_prediction().predicted_at + timedelta(days=30)
+BASE = BaseFrauds(
+    n=1_000,
+    by_slice={"small": 20},
+    n_rows=100_000,
+    rows_by_slice={"small": 1_000, "big": 90_000},
+    slices_of=lambda prediction: (prediction.transaction["slice"],),
+)
 
 
 def flags(events):
@@ -219,42 +204,3 @@ def test_a_policy_reads_as_json_and_refuses_what_is_no_weight():
     for value in (-1.0, math.nan):
         with pytest.raises(SettingsError):
             replace(POLICY, lone_weight=value)
-
-
-def answers(events, chosen=lambda event: True):
-    """Return the events as if the lot had asked about the chosen predictions."""
-    return [
-        replace(event, audit_asked=True, audit_probability=0.05)
-        if isinstance(event, PredictionEvent) and chosen(event)
-        else event
-        for event in events
-    ]
-
-
-def test_an_answer_to_the_lot_weighs_a_row_in_training_and_is_not_confirmed_by_it(cast, late):
-    events = cast(*((f"r{i}", LEGITIMATE, i, "big") for i in range(6)))
-    base = replace(BASE, by_slice={"big": 100})
-    decided = decide(answers(events), POLICY, as_of=late)
-    assert {label.weight for label in decided.labels} == {POLICY.lone_weight}
-    assert {label.weight for label in cap(decided, POLICY, base).labels} == {POLICY.asked_weight}
-    volunteered = cap(decide(events, POLICY, as_of=late), POLICY, base)
-    assert {label.weight for label in volunteered.labels} == {POLICY.lone_weight}
-
-
-def test_answers_to_the_lot_have_caps_of_their_own_and_share_the_reporters(cast, late):
-    votes = [(f"r{i % 40}", LEGITIMATE, i, "small") for i in range(400)]
-    votes += [("flood", LEGITIMATE, 1_000 + i, "big") for i in range(600)]
-    base = replace(BASE, by_slice={"small": 20, "big": 900})
-    labels = cap(decide(answers(cast(*votes)), POLICY, as_of=late), POLICY, base).labels
-    small = total(labels, lambda label: label.prediction.transaction["slice"] == "small")
-    assert 10 < small <= 20 + POLICY.least_weight
-    assert total(labels, lambda label: label.reporters == ("flood",)) <= 20 + POLICY.least_weight
-    assert all("lot" in " ".join(label.reasons) for label in labels)
-
-
-def test_answers_to_the_lot_do_not_crowd_out_what_is_volunteered(cast, late):
-    volunteered = cast(*((f"v{i}", FRAUD, i, "small") for i in range(10)))
-    asked = answers(cast(*((f"r{i}", LEGITIMATE, 100 + i, "small") for i in range(200))))
-    labels = cap(decide([*volunteered, *asked], POLICY, as_of=late), POLICY, BASE).labels
-    alone = cap(decide(volunteered, POLICY, as_of=late), POLICY, BASE).labels
-    assert total(labels, lambda label: not label.asked) == pytest.approx(total(alone))
