@@ -211,18 +211,20 @@ def _objections(result: Result) -> list[str]:
     return [*result.overall, *slices]
 
 
-def answers_drill(profile: Profile, n_flags: int, policy: GatePolicy) -> list[Result]:
-    """Return the clean champion, and trust and naive where every hostile flag answers the audit lot.
+def answers_drill(
+    profile: Profile, n_flags: int, policy: GatePolicy, ways: Sequence[str] = tuple(POLICIES), seed: int = 7
+) -> list[Result]:
+    """Return the clean champion, and the ways where every hostile flag answers the audit lot.
 
     Each comes from a pseudonym of its own, so that only what holds answers to the lot together is against it.
     """
     base, _ = load_transactions(profile, None)
     plan = split(base, profile, 7)
-    champion, clean = believe("clean", [], DEFAULT, base, plan, profile)
+    champion, clean = believe("clean", [], DEFAULT, base, plan, profile, seed)
     hostile = hostile_events(base, plan, profile, n_flags, n_sources=n_flags, asked=True)
     attacked = [
-        believe(f"{name}, answers to the lot", hostile, trust, base, plan, profile)
-        for name, trust in POLICIES.items()
+        believe(f"{way}, answers to the lot", hostile, POLICIES[way], base, plan, profile, seed)
+        for way in ways
     ]
     return [clean, *(gated(result, champion, t, policy) for t, result in attacked)]
 

@@ -343,7 +343,7 @@ def _label(
 
 def _answers_the_lot(shown: PredictionEvent, label: Label) -> bool:
     """Return whether a label answers the lot, and not so that monitoring would want a second opinion."""
-    if shown.audit_asked is not True:
-        return False
     chance = shown.audit_probability
+    if shown.audit_asked is not True or not chance:  # a lot without its chance is none
+        return False
     return claim_stands_for(shown.prediction, label, asked=True, chance=chance) is None

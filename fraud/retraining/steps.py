@@ -291,6 +291,7 @@ def _trust_record(trust: TrustPolicy, decided: Resolution, capped: Resolution) -
         "policy": trust.to_json(),
         "n_decided": len(decided.labels),
         "n_reviewed": sum(label.reviewed for label in decided.labels),
+        "n_asked": sum(label.asked and not label.reviewed for label in decided.labels),
         "n_by_quorum": sum(
             not label.reviewed and label.weight >= trust.quorum_weight for label in decided.labels
         ),

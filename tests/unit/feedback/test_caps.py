@@ -63,6 +63,8 @@ def test_a_missed_fraud_that_wants_a_second_opinion_weighs_a_volunteers_until_it
     assert {label.weight for label in capped(answers(cast(*votes)), late, base)} == {POLICY.lone_weight}
     few = answers(cast(*votes), chance=0.5)
     assert {label.weight for label in capped(few, late, base)} == {1.0}, "it stands for two"
+    no_chance = answers(cast(*votes), decision=Decision.REVIEW, chance=None)
+    assert {label.weight for label in capped(no_chance, late, base)} == {POLICY.lone_weight}
     alerts = answers(cast(*votes), decision=Decision.REVIEW)
     assert {label.weight for label in capped(alerts, late, base)} == {1.0}, "the models say so as well"
     events = answers(cast(*votes))
