@@ -33,8 +33,9 @@ def _cluster(options: argparse.Namespace, settings: Settings) -> int:
     for member in (cluster.web, *cluster.nodes):
         print(f"{member.name:8} {member.url}", flush=True)
     print("trainer  retrains once there are labels; Ctrl+C ends all of them", flush=True)
-    print(f"{run_cluster(cluster)} has ended, and so have the others")
-    return 2
+    ended = run_cluster(cluster)
+    print("all have ended, as asked" if ended is None else f"{ended} has ended, and so have the others")
+    return 0 if ended is None else 2
 
 
 def _trainer(options: argparse.Namespace, settings: Settings) -> None:

@@ -142,6 +142,7 @@ def _tell(transitions: Sequence["Transition"], settings: Settings) -> None:
             "reason": alert.reason,
             "since": _moment(alert.since_ms),
             "window_end": _moment(transition.at_ms),
+            "cause": transition.cause,
         }
         outbox.enqueue("alert.firing" if transition.firing else "alert.resolved", data, datetime.now(UTC))
     webhook_sender(settings, outbox).drain()
@@ -153,12 +154,11 @@ def _moment(milliseconds: int) -> str:
 
 def _print(outcome: "RunOutcome", profile: Any, language: str) -> None:
     from fraud.models.report import MODEL_TITLES
-    from fraud.monitoring.alerts import AlertState, alerts_from_json
+    from fraud.monitoring.alerts import alerts_from_json
     from fraud.monitoring.words import alert_line, headline, opinions_lines, reason, say, segments_line
 
     alerts = alerts_from_json(outcome.report["alerts"]).values()
-    n_firing = sum(alert.state is AlertState.FIRING for alert in alerts)
-    print(f"{say(outcome.state, language)}: {headline(outcome.state, n_firing, language)}")
+    print(f"{say(outcome.state, language)}: {headline(outcome.state, alerts, language)}")
     for alert in [a for a in alerts if not a.key.startswith("segment:")]:
         print(f"  {alert_line(alert, profile, language)}")
     n_segments = sum(alert.key.startswith("segment:") for alert in alerts)

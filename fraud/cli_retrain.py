@@ -14,10 +14,8 @@ from fraud.cli_trust import add_quarantine, trust_policy
 from fraud.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fraud.releasing import Moved
-    from fraud.retraining.request import Outcome, Request
+    from fraud.retraining.request import Outcome, Promote, Request
 
 _REFUSED = 1
 
@@ -61,8 +59,8 @@ def _retrain(options: argparse.Namespace, settings: Settings) -> int:
     desk = release_desk(settings)
     moves: list[Moved] = []
 
-    def promote(version: str) -> None:
-        moves.append(desk.promote(version, who=_who(settings)))
+    def promote(version: str, /, *, expected: int | None) -> None:
+        moves.append(desk.promote(version, who=_who(settings), expected=expected))
 
     lock = settings.models.registry.with_name(settings.models.registry.name + ".retrain.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -97,13 +95,12 @@ def _say(outcome: "Outcome", moved: "Moved | None", *, show_reasons: bool) -> in
         print("refused: the champion stays")
         return _REFUSED
     print(f"recorded {outcome.version} from dataset revision {outcome.dataset_revision}")
-    print(*moved_lines(moved, str(outcome.version)), sep="\n")
+    said = [outcome.overruled] if outcome.overruled else moved_lines(moved, str(outcome.version))
+    print(*said, sep="\n")
     return 0
 
 
-def _request(
-    options: argparse.Namespace, settings: Settings, promote: "Callable[[str], None] | None"
-) -> "Request":
+def _request(options: argparse.Namespace, settings: Settings, promote: "Promote | None") -> "Request":
     from fraud.data.sources import load_transactions
     from fraud.data.table import read_table
     from fraud.retraining.gate import GatePolicy
@@ -146,8 +143,8 @@ def _firing(settings: Settings) -> tuple[str, ...]:
     from fraud.monitoring.alerts import AlertState
     from fraud.monitoring.ledger import read_ledger
 
-    alerts = read_ledger(settings.monitoring.directory).alerts.values()
-    return tuple(alert.key for alert in alerts if alert.state is AlertState.FIRING)
+    alerts = read_ledger(settings.monitoring.directory).every_alert
+    return tuple(a.key for a in alerts if a.state is AlertState.FIRING and not a.unknown)
 
 
 def _gold(options: argparse.Namespace, settings: Settings) -> None:

@@ -7,8 +7,10 @@ listens on loopback. docs/cluster.md says how the same is done on several machin
 import base64
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,17 +107,24 @@ def plan_cluster(
     )
 
 
-def run_cluster(cluster: Cluster) -> str:
-    """Run every process until one ends; end the others and return that one's name."""
+def run_cluster(cluster: Cluster) -> str | None:
+    """Run every process until one ends, or SIGTERM comes; end the others.
+
+    Returns that one's name, None after SIGTERM: by itself it would end this process and leave its children.
+    """
     running: dict[str, subprocess.Popen[bytes]] = {}
+    asked_to_end = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())
     try:
         for member in cluster.members:
-            running[member.name] = member.start()
-        while True:
+            if not asked_to_end.is_set():
+                running[member.name] = member.start()
+        while not asked_to_end.is_set():
             ended = [name for name, process in running.items() if process.poll() is not None]
             if ended:
                 return ended[0]
             time.sleep(0.2)
+        return None
     finally:
         for process in running.values():
             process.terminate()
@@ -124,6 +133,8 @@ def run_cluster(cluster: Cluster) -> str:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
+        signal.signal(signal.SIGTERM, before)
 
 
 def new_secret() -> str:

@@ -336,12 +336,19 @@ class ModelRegistry:
 
         return self._change(change, "Roll back to the previous champion", "rollback", None, who, expected)
 
-    def set_challenger(self, version: str, *, who: str = "") -> Aliases:
-        """Name the version that contests the champion."""
+    def set_challenger(self, version: str, *, who: str = "", expected: int | None = None) -> Aliases:
+        """Name the version that contests the champion; `expected` as in `promote`."""
         self._revision(version)
-        return self._change(
-            lambda old: replace(old, challenger=version), f"Challenger {version}", "challenge", version, who
-        )
+
+        def change(old: Aliases) -> Aliases:
+            return replace(old, challenger=version)
+
+        return self._change(change, f"Challenger {version}", "challenge", version, who, expected)
+
+    def was_challenger(self, version: str) -> bool:
+        """Return whether a version was ever named the challenger, as far back as decisions are kept."""
+        decisions = self.decisions(_DECISIONS_KEPT)
+        return any(d.action == "challenge" and d.version == version for d in decisions)
 
     def reject(self, version: str, *, who: str = "", expected: int | None = None) -> Aliases:
         """Let a challenger contest no more; it stays recorded. NotFound if it is not the challenger."""

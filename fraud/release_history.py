@@ -31,7 +31,7 @@ SILENT_S = 180.0
 """A node that has said nothing for so long is silent: three times the interval of its reports."""
 _REMEMBERED = 200
 _DECISIONS = 1_000
-NodeState = Literal["serving", "behind", "other_release", "rolled_back", "silent"]
+NodeState = Literal["serving", "behind", "other_release", "rolled_back", "refused", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class ReleaseHistory:
         problem = self._champion.problem
         state: NodeState = "serving"
         if wanted is not None and wanted.manifest_digest != served.manifest_digest:
-            state = "behind"
+            state = "behind" if self._champion.refusal is None else "refused"
         if self._champion.rolled_back is not None:
             state = "rolled_back"
         own = Standing(self._node, served.version, self._champion.since, None, state, problem or "")
@@ -306,6 +306,8 @@ def standing_of(said: Acknowledgement, champion: Release | None, now: datetime) 
         state = "rolled_back"
     elif now - said.seen_at > timedelta(seconds=SILENT_S):
         state = "silent"
+    elif said.state == "refused":
+        state = "refused"
     elif champion is not None and said.version != champion.version:
         state = "behind"
     elif champion is not None and champion.manifest_digest not in ("", said.manifest_digest):

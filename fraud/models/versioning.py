@@ -103,6 +103,29 @@ def change_between(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
     return Change(size, tuple(f"{words} changed" for _, words in found))
 
 
+def schema_changes(old: Profile, new: Profile) -> tuple[str, ...]:
+    """Return what a client would notice of the inputs and of the label, in words; empty if nothing."""
+    changes = [] if old.name == new.name else [f'the profile is "{new.name}" and was "{old.name}"']
+    fields = [{field.column: field for field in profile.fields} for profile in (old, new)]
+    for column in sorted({*fields[0], *fields[1]}):
+        before, after = fields[0].get(column), fields[1].get(column)
+        if before is None or after is None:
+            changes.append(f'field "{column}" is {"new" if before is None else "gone"}')
+            continue
+        for rule in ("kind", "unit", "minimum", "maximum", "integer", "levels", "open_levels", "required"):
+            if getattr(before, rule) != getattr(after, rule):
+                changes.append(f'"{rule}" of field "{column}" is another')
+    roles = ("label", "id", "time", "amount", "time_unit", "time_origin", "fraud_values", "legitimate_values")
+    changes += [
+        f'"{role}" of the columns is another'
+        for role in roles
+        if getattr(old.columns, role) != getattr(new.columns, role)
+    ]
+    if [e.column for e in old.entities] != [e.column for e in new.entities]:
+        changes.append("the entities are others")
+    return tuple(changes)
+
+
 def next_version(base: str | None, size: Size, taken: Collection[str]) -> str:
     """Return the first free version after `base` that differs from it by `size`; "1.0.0" after None.
 

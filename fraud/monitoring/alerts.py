@@ -8,7 +8,7 @@ at, not between the moments of looking: a run that is repeated, or that comes la
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from fraud.data.profile import DAY_MS
 from fraud.errors import SettingsError
@@ -54,10 +54,12 @@ class AlertPolicy:
     ----------
     for_days : how long a warning must hold before it fires; a critical finding fires at once
     keep_firing_days : how long a finding must be false before its alert ends
+    forget_days : how long an alert that no window could judge any more is kept
     """
 
     for_days: float = 1.0
     keep_firing_days: float = 2.0
+    forget_days: float = 14.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -87,13 +89,18 @@ class Alert:
         return asdict(self) | {"params": dict(self.params)}
 
 
+Cause = Literal["finding", "expired", "replaced"]
+"""What moved an alert: its finding, want of evidence for too long, or another model that serves instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """An alert that began or ceased to fire with this window."""
+    """An alert that began or ceased to fire with this window, and what moved it."""
 
     alert: Alert
     firing: bool
     at_ms: int
+    cause: Cause = "finding"
 
 
 def advance(
@@ -104,8 +111,9 @@ def advance(
 ) -> tuple[dict[str, Alert], tuple[Transition, ...]]:
     """Return the alerts after a window that ends at `now_ms`, and which began or ceased to fire.
 
-    A finding that cannot tell leaves an alert as it was: want of evidence neither fires nor resolves. A key
-    that is not among the findings any more (a segment that is gone) counts as false.
+    A finding that cannot tell leaves an alert as it was: want of evidence neither fires nor resolves, until
+    the alert is too old to stand for anything. A key that is not among the findings any more (a segment
+    without traffic) cannot tell either.
     """
     after: dict[str, Alert] = {}
     transitions: list[Transition] = []
@@ -119,8 +127,15 @@ def advance(
         if fires and not fired and current is not None:
             transitions.append(Transition(current, True, now_ms))
         elif fired and not fires and before is not None:
-            transitions.append(Transition(before, False, now_ms))
+            judged = finding is not None and finding.holds is False
+            transitions.append(Transition(before, False, now_ms, "finding" if judged else "expired"))
     return after, tuple(transitions)
+
+
+def replaced(alerts: Mapping[str, Alert], now_ms: int) -> tuple[Transition, ...]:
+    """Return what there is to tell when another model serves: what fired about the one before has ended."""
+    firing = [alert for _, alert in sorted(alerts.items()) if alert.state is AlertState.FIRING]
+    return tuple(Transition(alert, False, now_ms, "replaced") for alert in firing)
 
 
 def _next(before: Alert | None, finding: Finding | None, now_ms: int, policy: AlertPolicy) -> Alert | None:
@@ -128,8 +143,9 @@ def _next(before: Alert | None, finding: Finding | None, now_ms: int, policy: Al
         return _held(before, finding, now_ms, policy)
     if before is None:
         return None
-    if finding is not None and finding.holds is None:
-        return replace(before, unknown=True)
+    if finding is None or finding.holds is None:
+        too_old = now_ms - before.last_true_ms >= policy.forget_days * DAY_MS
+        return None if too_old else replace(before, unknown=True)
     if before.state is AlertState.PENDING:
         return None
     over = now_ms - before.last_true_ms >= policy.keep_firing_days * DAY_MS

@@ -6,7 +6,7 @@ from typing import Literal
 from fraud.monitoring.alerts import Alert, AlertState, Finding, Severity
 from fraud.monitoring.drift_records import ColumnDrift
 from fraud.monitoring.examining import Examination
-from fraud.monitoring.segments import SegmentAssessment
+from fraud.monitoring.segments import MISSING, OTHER, SegmentAssessment
 from fraud.monitoring.verdicts import Health, Judgement
 
 State = Literal["healthy", "alert", "insufficient_evidence"]
@@ -30,17 +30,19 @@ def findings_of(examination: Examination) -> dict[str, Finding]:
     return {finding.key: finding for finding in found}
 
 
-def state_of(examination: Examination, alerts: Mapping[str, Alert]) -> State:
-    """Return the state of a window: healthy only where F1 of both models and the inputs could be judged."""
+def state_of(examination: Examination, findings: Mapping[str, Finding], alerts: Mapping[str, Alert]) -> State:
+    """Return the state of a window.
+
+    Healthy only where F1 of both models and the inputs could be judged and nothing was found: what holds and
+    has not lasted long enough to fire is no alert yet, and no health either.
+    """
     if any(alert.state is AlertState.FIRING for alert in alerts.values()):
         return "alert"
     judged = [assessment.f1.health for assessment in examination.models.values()]
     enough = Health.INSUFFICIENT_EVIDENCE not in judged
-    return (
-        "healthy"
-        if enough and examination.drift.verdict != "insufficient evidence"
-        else ("insufficient_evidence")
-    )
+    enough = enough and examination.drift.verdict != "insufficient evidence"
+    found = any(finding.holds for finding in findings.values())
+    return "healthy" if enough and not found else "insufficient_evidence"
 
 
 def _judged(key: str, judgement: Judgement, certain: bool) -> Finding:
@@ -71,5 +73,7 @@ def _column(column: ColumnDrift) -> Finding:
 
 
 def _segment(part: SegmentAssessment) -> Finding:
-    key = f"segment:{part.segment.column}={part.segment.level}:{part.model}"
+    # A level may be called "other" or "missing" as well: those that stand for more have no "=".
+    mark = ":" if part.segment.kind in (OTHER, MISSING) else "="
+    key = f"segment:{part.segment.column}{mark}{part.segment.level}:{part.model}"
     return _judged(key, part.judgement, certain=False)

@@ -35,8 +35,8 @@ class MonitoringRecord:
     Attributes
     ----------
     report : what `report.report_of` makes, as far as it is shown
-    runs : oldest first, none later than the report's window
-    newest_ms : end of the newest window of the ledger, later than the report's if that looked back
+    runs : oldest first, with windows as long as the report's and none later
+    newest_ms : end of the newest window of that length, later than the report's if that looked back
     example : it came with the models, from a simulated production
     signature : changes whenever the files do
     """
@@ -95,8 +95,10 @@ def _record(
     runs: tuple[RunLine, ...], report: dict[str, Any], signature: str, *, example: bool
 ) -> MonitoringRecord:
     until_ms = round(datetime.fromisoformat(report["until"]).timestamp() * 1000)
-    earlier = tuple(run for run in runs if run.until_ms <= until_ms)
-    newest_ms = max(run.until_ms for run in runs)
+    start_ms = round(datetime.fromisoformat(report["window"]["start"]).timestamp() * 1000)
+    series = [run for run in runs if run.window_ms == until_ms - start_ms]
+    earlier = tuple(run for run in series if run.until_ms <= until_ms)
+    newest_ms = max((run.until_ms for run in series), default=until_ms)
     return MonitoringRecord(report, earlier, newest_ms, example, signature)
 
 

@@ -19,7 +19,7 @@ from fraud.monitoring.alerts import Alert, alerts_from_json
 LEDGER_FILE: Final = "ledger.json"
 REPORT_JSON: Final = "report.json"
 REPORT_SCHEMA: Final = 1
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 MAX_RUNS: Final = 800
 """Two years of daily runs; older lines leave the ledger, their reports stay where they were written."""
 
@@ -58,15 +58,22 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The runs there were, oldest first, and the alerts as the newest window left them."""
+    """The runs there were, oldest first, and the alerts as the newest window of each length left them.
+
+    Windows of another length are another series: what a month shows ends no alert of a week's.
+    """
 
     runs: Sequence[RunLine] = ()
-    alerts: Mapping[str, Alert] = field(default_factory=dict)
+    alerts: Mapping[int, Mapping[str, Alert]] = field(default_factory=dict)
 
     @property
-    def newest_ms(self) -> int | None:
-        """The end of the newest window that was looked at."""
-        return max((run.until_ms for run in self.runs), default=None)
+    def every_alert(self) -> tuple[Alert, ...]:
+        """The alerts of all lengths of window."""
+        return tuple(alert for alerts in self.alerts.values() for alert in alerts.values())
+
+    def newest(self, window_ms: int) -> RunLine | None:
+        """Return the run whose window of this length ends last."""
+        return max((r for r in self.runs if r.window_ms == window_ms), key=lambda r: r.until_ms, default=None)
 
     def find(self, wanted: RunLine) -> RunLine | None:
         """Return the run that looked at the same."""
@@ -76,7 +83,7 @@ class Ledger:
         """Return the ledger after a run, which takes the place of an earlier one of the same window."""
         others = [r for r in self.runs if (r.until_ms, r.window_ms) != (line.until_ms, line.window_ms)]
         runs = sorted([*others, line], key=lambda run: run.until_ms)
-        return Ledger(tuple(runs[-MAX_RUNS:]), dict(alerts))
+        return Ledger(tuple(runs[-MAX_RUNS:]), {**self.alerts, line.window_ms: dict(alerts)})
 
 
 @contextlib.contextmanager
@@ -114,10 +121,14 @@ def read_ledger(directory: Path) -> Ledger:
                 f"{path} was written by a newer version of this program; update it.", code="ledger"
             )
         runs = tuple(RunLine(**line) for line in document["runs"])
-        return Ledger(runs, alerts_from_json(document["alerts"]))
+        # The first version kept one list: the alerts of its newest run.
+        alerts = document["alerts"]
+        if document["schema_version"] == 1:
+            alerts = {runs[-1].window_ms: alerts} if runs else {}
+        return Ledger(runs, {int(length): alerts_from_json(kept) for length, kept in alerts.items()})
     except FileNotFoundError:
         return Ledger()
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"{path} is damaged ({error}); move it away, and alerts start anew.", code="ledger"
         ) from error
@@ -127,7 +138,7 @@ def write_ledger(directory: Path, ledger: Ledger) -> None:
     """Replace the ledger of a directory; return once it survives a crash."""
     document = {
         "schema_version": SCHEMA_VERSION,
-        "alerts": [alert.to_json() for alert in ledger.alerts.values()],
+        "alerts": {str(w): [a.to_json() for a in kept.values()] for w, kept in ledger.alerts.items()},
         "runs": [run.to_json() for run in ledger.runs],
     }
     write_text(directory / LEDGER_FILE, json.dumps(document, indent=1, allow_nan=False) + "\n")

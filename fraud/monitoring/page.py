@@ -8,7 +8,7 @@ from fraud.formats import number, percentage
 from fraud.html_page import Block, Chart, Heading, Paragraph, Table, render
 from fraud.models.report import MODEL_TITLES
 from fraud.monitoring import figures
-from fraud.monitoring.alerts import AlertState, alerts_from_json
+from fraud.monitoring.alerts import alerts_from_json
 from fraud.monitoring.ledger import RunLine
 from fraud.monitoring.segments import Segment
 from fraud.monitoring.words import (
@@ -57,10 +57,9 @@ def _stretch(ends: Mapping[str, str]) -> str:
 
 def _state(report: Mapping[str, Any], profile: Profile, language: str) -> list[Block]:
     alerts = alerts_from_json(report["alerts"]).values()
-    n_firing = sum(alert.state is AlertState.FIRING for alert in alerts)
     state = str(report["state"])
     blocks: list[Block] = [Paragraph(say("simulated", language), "note")] if report.get("simulated") else []
-    blocks += [Paragraph(f"{say(state, language)}. {headline(state, n_firing, language)}", _TONES[state])]
+    blocks += [Paragraph(f"{say(state, language)}. {headline(state, alerts, language)}", _TONES[state])]
     own = [alert for alert in alerts if not alert.key.startswith("segment:")]
     blocks += [Paragraph(alert_line(alert, profile, language)) for alert in own]
     if len(own) < len(alerts):

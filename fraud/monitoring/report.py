@@ -155,6 +155,9 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
     for alert in report["alerts"]:
         if not str(alert["key"]).startswith("segment:"):  # levels of open categories come from clients
             firing.labels(alert["key"]).set(float(alert["state"] == AlertState.FIRING))
+    parts = gauge("segment_alerts_firing", "Alerts that fire on parts of the traffic.")
+    fire = [a["key"] for a in report["alerts"] if a["state"] == AlertState.FIRING]
+    parts.set(sum(str(key).startswith("segment:") for key in fire))
     return "".join(found.text() for found in gauges)
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from fraud.errors import StorageError
 from fraud.feedback.dataset import scan_tables
 from fraud.feedback.trust import TrustPolicy
-from fraud.monitoring.alerts import Transition, advance
+from fraud.monitoring.alerts import Alert, AlertPolicy, Finding, Transition, advance, replaced
 from fraud.monitoring.checks import findings_of, state_of
 from fraud.monitoring.examining import Examination, Expectation, MonitoringPolicy, examine
 from fraud.monitoring.ledger import (
@@ -91,8 +91,8 @@ def monitor(
     until_ms = (until - _EPOCH) // timedelta(milliseconds=1)
     with locked(directory):
         ledger = read_ledger(directory)
-        newest = ledger.newest_ms
-        late = newest is not None and until_ms < newest
+        newest = ledger.newest(policy.window_ms)
+        late = newest is not None and until_ms < newest.until_ms
         where = out / f"{until:%Y-%m-%dT%H%M%SZ}" if late else out
         ours = policy_digest(policy, trust)
         key = RunLine(
@@ -102,12 +102,13 @@ def monitor(
         known = None if done is None else _read_report(where / REPORT_JSON, key)
         if done is not None and known is not None:
             # The pages are drawn again: in this language, and whole again where one was lost.
-            _write(where, known, ledger, expected, language, metrics=not late)
+            _write(where, known, _up_to(ledger, key), expected, language, metrics=not late)
             return RunOutcome(done.state, known, (), repeated=True, written_to=where)
         examination, labelled, unused = _examine(expected, dataset, sha, until, policy, trust)
         findings = findings_of(examination)
-        alerts, transitions = advance({} if late else ledger.alerts, findings, until_ms, policy.alerts)
-        state = state_of(examination, alerts)
+        kept = ledger.alerts.get(policy.window_ms, {})
+        alerts, transitions = _moved(kept, findings, key, newest, policy.alerts)
+        state = state_of(examination, findings, alerts)
         report = report_of(
             examination,
             findings,
@@ -129,13 +130,33 @@ def monitor(
             trend_figures(report),
             ours,
         )
-        after = ledger.with_run(line, ledger.alerts if late else alerts)
-        _write(where, report, after, expected, language, metrics=not late)
-        if late:  # an earlier window, looked at afterwards: its report says what it found, and nobody is told
-            transitions = ()
+        after = ledger.with_run(line, kept if late else alerts)
+        _write(where, report, _up_to(after, line), expected, language, metrics=not late)
         notify(transitions)
         write_ledger(directory, after)
     return RunOutcome(state, report, transitions, repeated=False, written_to=where)
+
+
+def _moved(
+    kept: Mapping[str, Alert],
+    findings: Mapping[str, Finding],
+    run: RunLine,
+    newest: RunLine | None,
+    policy: AlertPolicy,
+) -> tuple[dict[str, Alert], tuple[Transition, ...]]:
+    """Return the alerts after a run and what there is to tell, `newest` being the newest run before it."""
+    if newest is not None and run.until_ms < newest.until_ms:
+        # Looked at afterwards: it says what it found, at once because nothing can last, and nobody is told.
+        return advance({}, findings, run.until_ms, replace(policy, for_days=0.0))[0], ()
+    if newest is not None and newest.manifest_digest != run.manifest_digest:
+        alerts, found = advance({}, findings, run.until_ms, policy)
+        return alerts, (*replaced(kept, run.until_ms), *found)
+    return advance(kept, findings, run.until_ms, policy)
+
+
+def _up_to(ledger: Ledger, run: RunLine) -> list[RunLine]:
+    """Return the runs that a report draws over time: as long as its own, and none later."""
+    return [r for r in ledger.runs if r.until_ms <= run.until_ms and r.window_ms == run.window_ms]
 
 
 def policy_digest(*policies: Any) -> str:
@@ -209,13 +230,12 @@ def _read_report(path: Path, key: RunLine) -> dict[str, Any] | None:
 def _write(
     out: Path,
     report: dict[str, Any],
-    ledger: Ledger,
+    runs: Sequence[RunLine],
     expected: Expectation,
     language: str,
     *,
     metrics: bool,
 ) -> None:
-    runs = [run for run in ledger.runs if run.until_ms <= _until_ms(report)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / REPORT_HTML, page(report, runs, expected.profile, language))
@@ -228,7 +248,3 @@ def _write(
         raise StorageError(
             f"{out} cannot be written: {error.strerror}; name another with --out.", code="storage"
         ) from error
-
-
-def _until_ms(report: dict[str, Any]) -> int:
-    return (datetime.fromisoformat(report["until"]) - _EPOCH) // timedelta(milliseconds=1)

@@ -1,6 +1,6 @@
 """What monitoring found, in words, in English and Brazilian Portuguese side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fraud.data.profile import Profile
@@ -20,6 +20,14 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "alert_says": ("{n} alerts are firing.", "{n} alertas estão ativos."),
     "alert_says_one": ("One alert is firing.", "Um alerta está ativo."),
+    "pending_says": (
+        "{n} things look wrong and have not lasted long enough to be alerts: not healthy, not certain.",
+        "{n} coisas parecem erradas e não duraram o bastante para virar alertas: nem saudável, nem certo.",
+    ),
+    "pending_says_one": (
+        "One thing looks wrong and has not lasted long enough to be an alert: not healthy, not certain.",
+        "Uma coisa parece errada e ainda não durou o bastante para virar alerta: nem saudável, nem certo.",
+    ),
     "insufficient_says": (
         "Nothing is known to be wrong, and too little is known to call it healthy.",
         "Não se sabe de nada errado, e sabe-se pouco demais para dizer que está saudável.",
@@ -459,10 +467,13 @@ def _level(segment: Segment, profile: Profile, language: str) -> str:
 
 def _segment(where: str, profile: Profile) -> Segment:
     """Return the segment that a key such as "channel=online" names."""
-    column, _, level = where.partition("=")
+    column, equals, level = where.partition("=")
+    if not equals:  # what stands for several levels, or for none
+        column, _, kind = where.rpartition(":")
+        return Segment(column, kind, kind if kind in ("other", "missing") else "level")
     if column == profile.columns.amount and ".." in level:
         return Segment(column, level, "band")
-    return Segment(column, level, level if level in ("other", "missing") else "level")
+    return Segment(column, level)
 
 
 def check_name(key: str, profile: Profile, language: str) -> str:
@@ -481,11 +492,18 @@ def check_name(key: str, profile: Profile, language: str) -> str:
     return say("check_domain", language) if kind == "domain" else key
 
 
-def headline(state: str, n_firing: int, language: str) -> str:
+def headline(state: str, alerts: Iterable[Alert], language: str) -> str:
     """Return one sentence on the state of a window."""
+    states = [alert.state for alert in alerts]
     if state == "alert":
-        return say("alert_says_one" if n_firing == 1 else "alert_says", language, n=n_firing)
-    return say("healthy_says" if state == "healthy" else "insufficient_says", language)
+        n = states.count(AlertState.FIRING)
+        return say("alert_says_one" if n == 1 else "alert_says", language, n=n)
+    if state == "healthy":
+        return say("healthy_says", language)
+    n = states.count(AlertState.PENDING)
+    if n:
+        return say("pending_says_one" if n == 1 else "pending_says", language, n=n)
+    return say("insufficient_says", language)
 
 
 def segments_line(n: int, language: str) -> str:

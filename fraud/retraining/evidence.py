@@ -12,6 +12,7 @@ from fraud.data.table import Transactions
 from fraud.features.history import History
 from fraud.models.bundle import Bundle, ServedModel
 from fraud.models.evaluate import calibration_error
+from fraud.models.versioning import schema_changes
 from fraud.records import MODELS
 from fraud.retraining.gate import Alerts, Both, Evidence, GatePolicy, ModelEvidence, compare
 from fraud.retraining.slice_gate import SliceFindings, judge_slices
@@ -142,26 +143,3 @@ def _median_ms(model: ServedModel, features: F32) -> float:
         model.calibration(model.forest.probability(features[row : row + 1]))
         took.append(perf_counter_ns() - start)
     return float(np.median(took)) / 1e6
-
-
-def schema_changes(old: Profile, new: Profile) -> Sequence[str]:
-    """Return what a client would notice of the inputs and of the label, in words; empty if nothing."""
-    changes = []
-    fields = [{field.column: field for field in profile.fields} for profile in (old, new)]
-    for column in sorted({*fields[0], *fields[1]}):
-        before, after = fields[0].get(column), fields[1].get(column)
-        if before is None or after is None:
-            changes.append(f'field "{column}" is {"new" if before is None else "gone"}')
-            continue
-        for rule in ("kind", "unit", "minimum", "maximum", "integer", "levels", "open_levels", "required"):
-            if getattr(before, rule) != getattr(after, rule):
-                changes.append(f'"{rule}" of field "{column}" is another')
-    roles = ("label", "id", "time", "amount", "time_unit", "time_origin", "fraud_values", "legitimate_values")
-    changes += [
-        f'"{role}" of the columns is another'
-        for role in roles
-        if getattr(old.columns, role) != getattr(new.columns, role)
-    ]
-    if [e.column for e in old.entities] != [e.column for e in new.entities]:
-        changes.append("the entities are others")
-    return tuple(changes)

@@ -1,7 +1,8 @@
 """One retraining run: decide, train, gate, record, promote; each step on disk before the next begins.
 
 A run that was killed is gone on with by the next one, if what it stands on is still so; else it is abandoned
-and a new one begins (docs/decisions/0022-retraining-and-the-gate.md).
+and a new one begins (docs/decisions/0022-retraining-and-the-gate.md). What a maintainer decided in between
+stands (docs/decisions/0025-killed-at-any-moment.md).
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from fraud.retraining.policy import Decision, decide_retraining
 from fraud.retraining.request import Believed, Outcome, Request, believe, dropped, trust_policy
 from fraud.retraining.runs import Run, prune, read_runs, start
 from fraud.retraining.situation import digest_of, labels_digest, survey
-from fraud.retraining.steps import Steps
+from fraud.retraining.steps import Steps, overruled
 
 
 def retrain(request: Request) -> Outcome:
@@ -82,12 +83,7 @@ class _Job:
         if not unfinished:
             return None
         run = unfinished[0]
-        version = run.steps.get("recorded", {}).get("version")
-        if version is not None and self._request.registry.aliases().champion == version:
-            if self._request.promote is not None:
-                self._request.promote(version)  # changes no alias; whoever was not told yet is
-            run.done("promoted", {"version": version}).over("promoted")
-            self._request.progress(f"run {run.run_id} had promoted {version} before it was stopped")
+        if "recorded" in run.steps and self._was_decided(run):
             return None
         revision = run.steps["decided"]["dataset_revision"]
         # As of the run's moment the newest flags change nothing, but whatever was withdrawn since does.
@@ -99,6 +95,28 @@ class _Job:
         done = ", ".join(run.steps)
         self._request.progress(f"going on with run {run.run_id}: {done} done")
         return run
+
+    def _was_decided(self, run: Run) -> bool:
+        """End a run whose challenger was promoted, or decided upon by a maintainer, since it was recorded."""
+        request, recorded = self._request, run.steps["recorded"]
+        version, aliases = str(recorded["version"]), request.registry.aliases()
+        if aliases.champion == version:
+            if request.promote is not None:
+                # Changes no alias, not even if somebody rolls back at this moment; who was not told yet is.
+                request.promote(version, expected=aliases.sequence)
+            run.done("promoted", {"version": version}).over("promoted")
+            request.progress(f"run {run.run_id} had promoted {version} before it was stopped")
+            return True
+        if "promoted" in run.steps:
+            run.over("promoted")
+            request.progress(f"run {run.run_id} had promoted {version}, which serves no more")
+            return True
+        # A run of an older program did not write down the sequence.
+        if aliases.challenger == version and recorded.get("sequence", aliases.sequence) == aliases.sequence:
+            return False
+        run.over("overruled")
+        request.progress(overruled(version))
+        return True
 
     def _exists(self, revision: str | None) -> bool:
         """Return whether a revision is still there: a purge rewrites the history."""

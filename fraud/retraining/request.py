@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
@@ -23,6 +23,13 @@ Base = Callable[[Profile], tuple[Transactions, dict[str, Any]]]
 Notify = Callable[[str, Mapping[str, object], datetime, str], object]
 
 
+class Promote(Protocol):
+    """Makes a version the champion."""
+
+    def __call__(self, version: str, /, *, expected: int | None) -> object:
+        """Promote it; RepositoryError with code DECIDED_MEANWHILE if somebody decided since `expected`."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run came to.
@@ -34,6 +41,7 @@ class Outcome:
     version : the recorded challenger, None if nothing was recorded
     promoted : whether that version serves now
     report : the directory of the gate's report
+    overruled : what to say where somebody's decision came before the promotion; "" elsewhere
     """
 
     verdict: Verdict | None
@@ -44,6 +52,7 @@ class Outcome:
     n_labels: int = 0
     unused: Mapping[str, int] = field(default_factory=dict)
     report: Path | None = None
+    overruled: str = ""
 
     @property
     def nothing_to_do(self) -> bool:
@@ -93,7 +102,7 @@ class Request:
     base_digest: str | None = None
     firing: Sequence[str] = ()
     force: bool = False
-    promote: Callable[[str], object] | None = None
+    promote: Promote | None = None
     who: str = ""
     forest_engine: ForestEngine = "auto"
     policy: RetrainPolicy = RetrainPolicy()  # noqa: RUF009 (frozen)

@@ -25,7 +25,7 @@ RUN_FILE = "run.json"
 SCHEMA_VERSION = 1
 STEPS = ("decided", "trained", "gated", "recorded", "promoted")
 _RUN = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
-State = Literal["refused", "recorded", "promoted", "abandoned"]
+State = Literal["refused", "recorded", "promoted", "overruled", "abandoned"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Run:
     ----------
     inputs : digest of everything that the outcome depends on, but the base table's bytes
     steps : step -> its result, in the order they were done
-    state : what it came to, None while it is not over
+    state : what it came to, None while it is not over; "overruled" where somebody decided in between
     """
 
     directory: Path

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from fraud.models.split import Split, split
 from fraud.models.train import train
 from fraud.models.versioning import recipe as recipe_digests
 from fraud.records import MODELS
-from fraud.registry import ReleasePlan
+from fraud.registry import DECIDED_MEANWHILE, ReleasePlan
 from fraud.retraining.evidence import measure
 from fraud.retraining.feedback_rows import FeedbackRows, feedback_rows
 from fraud.retraining.finishing import finish_bundle
@@ -77,7 +77,9 @@ class Steps:
         if not self._run.steps["gated"]["passed"]:
             return self._refused()
         if "recorded" not in self._run.steps:
-            self._record()
+            version = self._record()
+            if not self._contest(version):
+                return self._overruled(version)
         return self._promote()
 
     @cached_property
@@ -209,7 +211,8 @@ class Steps:
         )
         write_report(report, self._run.directory, self._request.language)
 
-    def _record(self) -> None:
+    def _record(self) -> str:
+        """Return the version that the challenger is recorded under."""
         request, trained = self._request, self._run.steps["trained"]
         features = bundle.read_manifest(self._run.bundle)[0]["features"]
         release = self._release(features)
@@ -227,9 +230,24 @@ class Steps:
             self._run = self._run.done("trained", dict(trained) | {"version": version})
             self._finish(version, release)
             request.registry.record(self._run.bundle, f"Record {version} {message}")
-        request.registry.set_challenger(version, who=request.who)
-        self._run = self._run.done("recorded", {"version": version})
-        request.progress(f"recorded: {version}")
+        return version
+
+    def _contest(self, version: str) -> bool:
+        """Name the challenger; return False where somebody's decision came before.
+
+        It was named before this step was done, and is the challenger no more; or the champion that the gate
+        compared it with is the champion no more.
+        """
+        registry = self._request.registry
+        aliases = registry.aliases()
+        if aliases.challenger != version:
+            if registry.was_challenger(version):
+                return False
+            aliases = registry.set_challenger(version, who=self._request.who, expected=aliases.sequence)
+        # The promotion is refused if anybody decides from here on.
+        self._run = self._run.done("recorded", {"version": version, "sequence": aliases.sequence})
+        self._request.progress(f"recorded: {version}")
+        return aliases.champion == self._champion.version
 
     def _finish(self, version: str, release: ReleasePlan) -> None:
         gated = self._run.steps["gated"]
@@ -239,14 +257,27 @@ class Steps:
         self._request.progress(f"finished: {version}")
 
     def _promote(self) -> Outcome:
-        version = str(self._run.steps["recorded"]["version"])
-        promoted = self._request.promote is not None
-        if self._request.promote is not None:
-            self._request.promote(version)
-            self._run = self._run.done("promoted", {"version": version})
-            self._request.progress(f"promoted: {version}")
-        self._run = self._run.over("promoted" if promoted else "recorded")
-        return self._outcome(version, promoted)
+        recorded = self._run.steps["recorded"]
+        version = str(recorded["version"])
+        if self._request.promote is None:
+            self._run = self._run.over("recorded")
+            return self._outcome(version, False)
+        try:
+            self._request.promote(version, expected=recorded.get("sequence"))
+        except RepositoryError as error:
+            # Where it is the champion, the decision may be this one's own, whose answer was lost on the way:
+            # the next run finishes it.
+            if error.code != DECIDED_MEANWHILE or self._request.registry.aliases().champion == version:
+                raise
+            return self._overruled(version)
+        self._run = self._run.done("promoted", {"version": version})
+        self._request.progress(f"promoted: {version}")
+        self._run = self._run.over("promoted")
+        return self._outcome(version, True)
+
+    def _overruled(self, version: str) -> Outcome:
+        self._run = self._run.over("overruled")
+        return replace(self._outcome(version, False), overruled=overruled(version))
 
     def _refused(self) -> Outcome:
         data: dict[str, object] = {
@@ -274,6 +305,14 @@ class Steps:
             unused=dict(trained.get("unused", {})),
             report=self._run.directory,
         )
+
+
+def overruled(version: str) -> str:
+    """Return what to say of a run that somebody's decision ended."""
+    return (
+        f"{version} is not promoted, because somebody has decided since it was judged; "
+        "`python -m fraud versions --decisions` says who and what"
+    )
 
 
 def _gated(verdict: Verdict) -> dict[str, Any]:

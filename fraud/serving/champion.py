@@ -1,5 +1,6 @@
 """The one pointer to what is being served, and how it moves."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -7,9 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fraud.errors import BundleRefused, FraudError, NotFound, RepositoryError
-from fraud.models.bundle import load_bundle
+from fraud.data.profile import Profile, parse_profile
+from fraud.errors import BundleRefused, FraudError, NotFound, ProfileError, RepositoryError
+from fraud.models.bundle import MANIFEST, PROFILE_FILE, load_bundle, parse_manifest
 from fraud.models.policy import ThresholdPolicy
+from fraud.models.versioning import schema_changes
 from fraud.records import ModelVersion
 from fraud.registry import Aliases, ModelRegistry
 from fraud.serving.scorer import Scorer
@@ -82,6 +85,11 @@ class Champion:
         """The version that was given up here by itself, until a newer change is followed."""
         return self._standing.rolled_back
 
+    @property
+    def refusal(self) -> str | None:
+        """Why the registry's champion is turned away here; None if it is not, or cannot be reached."""
+        return None if self._out_of_reach else self.problem
+
     def scorer_of(self, version: ModelVersion) -> Scorer | None:
         """Return what serves a version: the present champion or the one before, None for any other."""
         known = (self.scorer, self._previous)
@@ -91,9 +99,10 @@ class Champion:
         """Look at the registry and swap if its champion is another; return whether it was.
 
         `expected` is what a signed notice announced: the version of that name is taken only with that digest.
-        A champion that cannot be loaded, that is older than one followed before, or that was given up here
-        leaves the old one serving, is remembered in `problem`, and is not tried again until the registry
-        changes. A registry that cannot be reached is remembered too, and asked again by the next call.
+        A champion that cannot be loaded, that is older than one followed before, that asks for other fields
+        under the same major version, or that was given up here leaves the old one serving, is remembered in
+        `problem`, and is not tried again until the registry changes. A registry that cannot be reached is
+        remembered too, and asked again by the next call.
         """
         current = self.scorer
         with self._lock:
@@ -202,6 +211,7 @@ class Champion:
             return None
         newer = self._scorer_at(revision)
         _require_announced(newer.version, expected)
+        self._require_same_questions(newer, current)
         if standing.refuses(newer.version.manifest_digest, aliases.sequence):
             given_up = standing.rolled_back
             raise BundleRefused(
@@ -209,6 +219,37 @@ class Champion:
                 code="rolled_back",
             )
         return newer
+
+    def _require_same_questions(self, newer: Scorer, current: Scorer | None) -> None:
+        """Raise BundleRefused if clients would have to be changed and the major version does not say so.
+
+        A rollback from a new major version to the one before is another major version, too.
+        """
+        served = self._served_last(newer) if current is None else _asked_by(current)
+        if served is None:
+            return
+        version, profile = served
+        changes = schema_changes(profile, newer.bundle.profile)
+        found = newer.version.version
+        if changes and found.split(".")[0] == version.split(".")[0]:
+            raise BundleRefused(
+                f"{found} changes what clients send without being a new major version"
+                f" ({'; '.join(changes[:3])}); {version} serves on.",
+                code="schema",
+            )
+
+    def _served_last(self, newer: Scorer) -> tuple[str, Profile] | None:
+        """Return version and profile of what served before the restart, None if that is not known."""
+        revision = self._standing.revision
+        if revision is None or revision == newer.version.revision:
+            return None
+        try:
+            manifest = parse_manifest(self._registry.read(revision, MANIFEST), revision)
+            profile = parse_profile(json.loads(self._registry.read(revision, PROFILE_FILE)), PROFILE_FILE)
+        except (BundleRefused, NotFound, ProfileError, ValueError) as error:
+            _log.warning("what served before cannot be read, any schema is taken: %s", error)
+            return None
+        return str(manifest["version"]), profile
 
     def _scorer_at(self, revision: str) -> Scorer:
         bundle = load_bundle(self._registry.directory_at(revision), self._registry.trusted)
@@ -254,6 +295,10 @@ class Champion:
         if not self._out_of_reach:
             _log.warning("the model registry cannot be reached, what serves goes on: %s", error)
         self.problem, self._out_of_reach = error.message, True
+
+
+def _asked_by(scorer: Scorer) -> tuple[str, Profile]:
+    return scorer.version.version, scorer.bundle.profile
 
 
 def _require_announced(found: ModelVersion, expected: ModelVersion | None) -> None:

@@ -23,13 +23,17 @@ _JUDGE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """What a node says of itself. `state` is "rolled_back" while it turns the registry's champion away."""
+    """What a node says of itself.
+
+    `state` is "rolled_back" while it turns away what it served and gave up, "refused" while it turns away
+    what it never served.
+    """
 
     node: str
     served: ModelVersion
     since: datetime
     sequence: int
-    state: Literal["serving", "rolled_back"]
+    state: Literal["serving", "rolled_back", "refused"]
     reason: str = ""
 
 
@@ -172,14 +176,16 @@ class Updates:
     def report(self) -> NodeReport:
         """Return what serves, since when, and whether that is what the registry asks for."""
         champion = self._champion
-        given_up = champion.rolled_back
-        reason = "" if given_up is None else f"{given_up.version}: {given_up.reason}"
+        given_up, reason = champion.rolled_back, champion.refusal or ""
+        state: Literal["serving", "rolled_back", "refused"] = "refused" if reason else "serving"
+        if given_up is not None:
+            state, reason = "rolled_back", f"{given_up.version}: {given_up.reason}"
         return NodeReport(
             node=self._node,
             served=champion.scorer.version,
             since=champion.since,
             sequence=champion.sequence,
-            state="serving" if given_up is None else "rolled_back",
+            state=state,
             reason=reason,
         )
 

@@ -143,7 +143,7 @@ class MonitoringTab:
             self._timer: gr.update(active=True),
             self._tiles: words.tiles_html(report, language),
             self._figures: words.figures_html(report, language),
-            self._drift_head: words.drift_html(report, language),
+            self._drift_head: words.drift_html(report, profile, language),
             self._drift: _drawn(figures.drift_ranking(report, profile, language)),
             self._drift_table: words.drift_table_html(report, profile, language),
             self._segments: words.segments_html(report, profile, language),

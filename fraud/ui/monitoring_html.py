@@ -89,9 +89,8 @@ def glance_html(record: MonitoringRecord, profile: Profile, serving: str, langua
         alerts_from_json(report["alerts"]).values(),
         key=lambda a: (a.state is not AlertState.FIRING, a.since_ms),
     )
-    n_firing = sum(alert.state is AlertState.FIRING for alert in alerts)
     parts = [
-        f'<p class="glance-state">{_chip(state, language)}<b>{headline(state, n_firing, language)}</b></p>',
+        f'<p class="glance-state">{_chip(state, language)}<b>{headline(state, alerts, language)}</b></p>',
         f'<p class="quiet">{_looked(record, serving, language)}</p>',
         _alerts(alerts, profile, language),
     ]
@@ -244,7 +243,8 @@ def judgements_html(report: Mapping[str, Any], language: str) -> str:
     """Return the question that the chart of F1 answers, and the answer in words."""
     answers = []
     for name, model in report["models"].items():
-        for found in model["f1"]["reasons"]:
+        # Below the held-out figure, and apart from what the scores promise: two questions, two answers.
+        for found in (*model["f1"]["reasons"], *model["concept_drift"]["reasons"]):
             words = html.escape(reason(found["code"], found["params"], language))
             answers.append(f"<b>{MODEL_TITLES[name]}</b>: {words}")
     return question_html(say("f1_question", language), *answers)
@@ -299,10 +299,12 @@ def _figures(name: str, model: Mapping[str, Any], language: str) -> str:
     return table_html(swatch(name) + MODEL_TITLES[name], header, rows)
 
 
-def drift_html(report: Mapping[str, Any], language: str) -> str:
+def drift_html(report: Mapping[str, Any], profile: Profile, language: str) -> str:
     """Return the question that the ranking answers, with the answer and its legend."""
     notes = [html.escape(reason(r["code"], r["params"], language)) for r in report["drift"]["reasons"]]
     notes += [html.escape(reason(r["code"], r["params"], language)) for r in report["domain"]["reasons"]]
+    drivers = [column_name(one["column"], profile, language) for one in report["domain"]["drivers"]]
+    notes += [html.escape(say("drivers", language, columns=", ".join(drivers)))] if drivers else []
     season = [r for r in report["drift"].get("assumptions", []) if r["code"].startswith("season_")]
     notes += [html.escape(reason(r["code"], r["params"], language)) for r in season]
     legend = (

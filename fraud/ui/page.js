@@ -244,8 +244,8 @@
     }
   });
 
-  // The chosen tab is in sight, on a phone too, where the row of tabs scrolls.
-  addEventListener("click", ({target}) => {
-    target.closest?.('#tabs [role="tab"]')?.scrollIntoView({block: "nearest", inline: "center"});
-  });
+  // The chosen tab is in sight, on a phone too, where the row of tabs scrolls; an address may have chosen it.
+  new MutationObserver((changes) => changes.forEach(({target}) => {
+    if (target.ariaSelected === "true" && target.closest("#tabs")) target.scrollIntoView({block: "nearest", inline: "center"});
+  })).observe(document.documentElement, {attributes: true, attributeFilter: ["aria-selected"], subtree: true});
 })();

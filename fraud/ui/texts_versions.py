@@ -39,6 +39,7 @@ VERSIONS_TEXTS: Mapping[str, tuple[str, str]] = {
     "versions_state_behind": ("another version", "outra versão"),
     "versions_state_other_release": ("other files, same number", "outros arquivos, mesmo número"),
     "versions_state_rolled_back": ("went back by itself", "voltou por conta própria"),
+    "versions_state_refused": ("refuses the champion", "recusa o campeão"),
     "versions_state_silent": ("silent since {seen}", "em silêncio desde {seen}"),
     # A challenger
     "versions_waiting": (

@@ -20,8 +20,8 @@ from fraud.ui.texts import text
 
 FIGURES = ("f1", "ap")
 _RETRAIN, _PROMOTE = (f"python -m fraud {word}" for word in ("retrain", "promote"))
-_STATE_TONES = {"serving": "approve", "rolled_back": "decline"}
-_STATE_ICONS = {"serving": "approve", "rolled_back": "alert"}
+_STATE_TONES = {"serving": "approve", "rolled_back": "decline", "refused": "decline"}
+_STATE_ICONS = {"serving": "approve", "rolled_back": "alert", "refused": "alert"}
 ROLE_TONES = {"champion": "approve", "challenger": "review", "previous": "past"}
 _SHADOW = ("versions_alike", "versions_gained", "versions_lost", "versions_apart")
 _PSEUDONYM = re.compile(r"[0-9a-f]{24}")

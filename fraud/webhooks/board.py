@@ -32,7 +32,7 @@ _RULES = {
     "node": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"),
     "version": re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"),
     "manifest_digest": re.compile(r"[0-9a-f]{64}"),
-    "state": re.compile(r"serving|rolled_back"),
+    "state": re.compile(r"serving|rolled_back|refused"),
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Acknowledgement:
     """What a node serves: since when, and when it last said so.
 
-    `state` is "rolled_back" where it turns the registry's champion away, for the reason it gave.
+    `state` is "rolled_back" or "refused" where it turns the registry's champion away, for the reason it gave.
     """
 
     node: str

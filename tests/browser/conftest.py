@@ -76,6 +76,32 @@ def running_browser() -> Iterator[Browser]:
         browser.close()
 
 
+def watch(page: Page, url: str, complaints: list[str]) -> None:
+    """Note whatever a page logs as an error, raises, or asks of anybody but the application at `url`."""
+    own = (url, url.replace("http", "ws", 1), "data:", "blob:")
+
+    def asked(address: str) -> None:
+        if not address.startswith(own):
+            complaints.append(f"asked for {address}")
+
+    def logged(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(f"logged {message.text}")
+
+    page.on("request", lambda request: asked(request.url))
+    page.on("websocket", lambda websocket: asked(websocket.url))
+    page.on("console", logged)
+    page.on("pageerror", lambda error: complaints.append(f"raised {error}"))
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """Collect what pages given to `watch` complain of; afterwards there may be nothing."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
 @pytest.fixture(scope="session")
 def app_url(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_app(small_bundle, tmp_path_factory.mktemp("feedback")) as url:
@@ -112,25 +138,13 @@ def open_page(contexts: Callable[..., BrowserContext], app_url: str) -> Iterator
     """Return a function that opens the page; afterwards nothing may have gone wrong or outside."""
     pages: list[Page] = []
     complaints: list[str] = []
-    own = (app_url, app_url.replace("http", "ws", 1), "data:", "blob:")
-
-    def complain_about_outside(url: str) -> None:
-        if not url.startswith(own):
-            complaints.append(f"asked for {url}")
-
-    def complain_about_log(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            complaints.append(f"logged {message.text}")
 
     def open_it(locale: str = "en-US", width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
         context = contexts(locale, width, height, scheme)
         context.clear_cookies()  # a language chosen by one test is not the next one's
         page = context.new_page()
         pages.append(page)
-        page.on("request", lambda request: complain_about_outside(request.url))
-        page.on("websocket", lambda websocket: complain_about_outside(websocket.url))
-        page.on("pageerror", lambda error: complaints.append(f"raised {error}"))
-        page.on("console", complain_about_log)
+        watch(page, app_url, complaints)
         page.goto(app_url)
         page.wait_for_selector(".decision", timeout=30_000)
         return page

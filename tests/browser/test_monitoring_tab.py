@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import running_app
+from tests.browser.conftest import running_app, watch
 from tests.unit.monitoring.records import alert, report, write_monitoring
 
 pytestmark = pytest.mark.browser
@@ -21,39 +21,12 @@ def place(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield url, feedback / "monitoring"
 
 
-@pytest.fixture
-def complaints() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    assert found == []
-
-
 def _open(browser: Browser, url: str, width: int, complaints: list[str]) -> Page:
     page = browser.new_page(viewport={"width": width, "height": 900})
-    own = (url, url.replace("http", "ws", 1), "data:", "blob:")
-
-    def log(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            complaints.append(message.text)
-
-    def outside(asked: str) -> None:
-        if not asked.startswith(own):
-            complaints.append(asked)
-
-    page.on("request", lambda request: outside(request.url))
-    page.on("console", log)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    watch(page, url, complaints)
     page.goto(url)
     page.wait_for_selector(".decision", timeout=60_000)
     return page
-
-
-def _choose_tab(page: Page) -> None:
-    tab = page.locator("#tabs button[role=tab]:visible", has_text="Monitoring")
-    if tab.count() == 0:  # on a phone the last tabs are behind a button
-        page.locator("#tabs .overflow-menu > button").click()
-        tab = page.locator("#tabs .overflow-dropdown button", has_text="Monitoring")
-    tab.first.click()
 
 
 @pytest.mark.parametrize("width", [1440, 390])
@@ -64,7 +37,7 @@ def test_a_report_is_drawn_and_the_next_one_appears_by_itself(
     hostile = report(state="alert", alerts=[alert("drift:<img src=x onerror=alert(1)>")])
     write_monitoring(directory, hostile)
     page = _open(browser, url, width, complaints)
-    _choose_tab(page)
+    page.get_by_role("tab", name="Monitoring").click()
     glance = page.locator("#monitoring-glance")
     expect(glance).to_contain_text("One alert is firing", timeout=30_000)
     expect(glance).to_contain_text("<img src=x")
@@ -89,7 +62,7 @@ def test_before_the_first_run_the_page_gives_the_command(
 ) -> None:
     with running_app(small_bundle, tmp_path) as url:
         page = _open(browser, url, 390, complaints)
-        _choose_tab(page)
+        page.get_by_role("tab", name="Monitoring").click()
         expect(page.locator("#monitoring-glance")).to_contain_text("python -m fraud monitor", timeout=30_000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.close()

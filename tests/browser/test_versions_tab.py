@@ -6,11 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from fraud.registry import ModelRegistry
 from fraud.repositories.local import LocalRepository
-from tests.browser.conftest import REVIEW_PASSWORD, running_app
+from tests.browser.conftest import REVIEW_PASSWORD, running_app, watch
 from tests.releases import gate_report, make_release
 
 pytestmark = pytest.mark.browser
@@ -31,28 +31,9 @@ def place(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield url, feedback / "registry"
 
 
-@pytest.fixture
-def complaints() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    assert found == []
-
-
 def _open(browser: Browser, url: str, width: int, complaints: list[str], locale: str = "en-US") -> Page:
     page = browser.new_page(viewport={"width": width, "height": 900}, locale=locale)
-    own = (url, url.replace("http", "ws", 1), "data:", "blob:")
-
-    def log(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            complaints.append(message.text)
-
-    def outside(asked: str) -> None:
-        if not asked.startswith(own):
-            complaints.append(asked)
-
-    page.on("request", lambda request: outside(request.url))
-    page.on("console", log)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    watch(page, url, complaints)
     page.goto(f"{url}?tab=versions")
     expect(page.locator("#versions-timeline li").first).to_be_visible(timeout=60_000)
     return page
@@ -138,6 +119,7 @@ def test_in_portuguese_what_somebody_else_decides_appears_by_itself(
     expect(page.locator("#versions-timeline")).to_contain_text("aprovada contra 1.0.0")
     expect(page.locator("#versions-difference")).to_contain_text("Precisão média")
     assert _fits(page, 390)
+    expect(page.get_by_role("tab", name="Versões")).to_be_in_viewport(ratio=1)  # the address chose it
     registry.promote("1.0.1", who="cli@elsewhere")
     expect(serving).to_contain_text("A versão 1.0.1 está em uso", timeout=30_000)
     expect(serving).to_contain_text("linha de comando em elsewhere")

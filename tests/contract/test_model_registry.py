@@ -89,6 +89,20 @@ def test_each_change_counts_one_and_what_changes_nothing_counts_none(
     assert registry.aliases().roles == {"champion": "1.0.0", "previous": "1.0.1", "challenger": None}
 
 
+def test_a_challenger_is_named_for_one_sequence_and_once_named_is_remembered(
+    registry: ModelRegistry, tiny: Callable[[str], Path]
+) -> None:
+    released(registry, tiny, "1.0.0", "1.0.1")
+    seen = registry.promote("1.0.0").sequence
+    assert not registry.was_challenger("1.0.1")
+    assert registry.set_challenger("1.0.1", expected=seen).challenger == "1.0.1"
+    registry.reject("1.0.1")
+    with pytest.raises(RepositoryError, match="Somebody else decided meanwhile"):
+        registry.set_challenger("1.0.1", expected=seen)
+    assert registry.aliases().challenger is None
+    assert registry.was_challenger("1.0.1") and not registry.was_challenger("1.0.0")
+
+
 def test_who_decided_what_is_part_of_the_same_commit(
     registry: ModelRegistry, tiny: Callable[[str], Path]
 ) -> None:

@@ -1,6 +1,12 @@
-"""Real processes: flags, a retraining, a promotion, and two nodes that swap while they are under load."""
+"""Real processes: a retraining, a promotion under load to two nodes, and what they turn away."""
 
+import base64
+import contextlib
+import json
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -8,20 +14,28 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from fraud.cluster import Cluster, Member, plan_cluster
-from fraud.models.bundle import read_manifest
+from fraud.models.bundle import MANIFEST, SERVING_FILES, read_manifest
+from fraud.models.signing import SIGNATURE_FILE, SigningKey
+from fraud.records import MODELS, ModelVersion
+from fraud.registry import ModelRegistry
+from fraud.repositories.local import LocalRepository
+from fraud.repositories.port import Add
 from fraud.settings import Settings, read_settings
 from fraud.wiring import model_registry
 from tests.demo import ROOT, free_port, wait_for
-from tests.unit.serving.conftest import Releases
+from tests.unit.serving.conftest import Releases, notice
+from tests.unit.webhooks.conftest import SECRET
 
 WORKERS = 8
 LEAST = 200
+KEY = SigningKey.new()
 
 
 @dataclass
@@ -56,6 +70,9 @@ class Running:
     def serves(self, member: Member) -> str:
         return str(httpx.get(f"{member.url}/v1/version", timeout=10).json()["version"])
 
+    def problems(self, member: Member) -> str:
+        return " ".join(httpx.get(f"{member.url}/readyz", timeout=10).json()["problems"])
+
     def board(self) -> dict[str, str]:
         return {n["node"]: n["version"] for n in httpx.get(f"{self.cluster.web.url}/v1/nodes").json()}
 
@@ -66,8 +83,13 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path, small_bundle: Path) -> Iterator[Running]:
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(small_bundle, artifacts)
+    (artifacts / SIGNATURE_FILE).write_bytes(KEY.sign((artifacts / MANIFEST).read_bytes()))
     environment = os.environ | {
-        "FRAUD_ARTIFACTS_DIR": str(small_bundle),
+        "FRAUD_ARTIFACTS_DIR": str(artifacts),
+        "FRAUD_SIGNING_KEY": KEY.seed,
+        "FRAUD_TRUSTED_KEYS": base64.b64encode(KEY.public).decode(),
         "FRAUD_REGISTRY_DIR": str(tmp_path / "registry"),
         "FRAUD_FEEDBACK_DIR": str(tmp_path / "feedback"),
         "FRAUD_COMMIT_SECONDS": "0.2",
@@ -137,7 +159,7 @@ class Load:
         with self._lock:
             self.versions[said["model_version"]] += 1
             key = said["model_version"], said["model_digest"]
-            self.answers.setdefault(key, set()).add(repr(sorted(said["scores"].items())))
+            self.answers.setdefault(key, set()).add(json.dumps(said["scores"], sort_keys=True))
 
 
 def test_two_nodes_swap_under_load_without_a_failed_or_mixed_answer(running: Running) -> None:
@@ -158,8 +180,11 @@ def test_two_nodes_swap_under_load_without_a_failed_or_mixed_answer(running: Run
         wait_for(lambda: load.versions["1.0.1"] >= wanted, 120)
     assert load.failed == []
     assert load.versions.keys() == {"1.0.0", "1.0.1"} and load.versions.total() >= 2 * LEAST
-    # One transaction: both models' answers of a version never vary, so none was put together from two.
+    # One transaction: both models' answers of a version never vary, so none was put together from two: each
+    # model's differ from one version to the other, so that an answer of both would be a third one.
     assert [len(scores) for scores in load.answers.values()] == [1, 1]
+    first, second = (json.loads(scores) for (scores,) in load.answers.values())
+    assert all(first[model]["fraud_probability"] != second[model]["fraud_probability"] for model in MODELS)
     assert load.answers.keys() == {(v, d) for v, d in digests(running).items()}
     wait_for(lambda: running.board() == {"node-a": "1.0.1", "node-b": "1.0.1"})
     for member in (web, *nodes):
@@ -189,3 +214,112 @@ def test_a_node_that_was_down_catches_up_and_the_other_serves_meanwhile(
     running.wait_ready(first)
     assert running.serves(first) == "1.0.1"
     wait_for(lambda: running.board() == {"node-a": "1.0.1", "node-b": "1.0.1"})
+
+
+def promote_tampered(running: Running, releases: Releases, version: str, altered: str) -> ModelVersion:
+    """Do what somebody can who may write to the registry and has no key; return what would be announced."""
+    bundle = releases.write(version)
+    signature = KEY.sign((bundle / MANIFEST).read_bytes())
+    content = (bundle / altered).read_bytes()
+    # Of the manifest one figure, which keeps its length; of a model its last byte.
+    content = content.replace(b'"decline": 0.90', b'"decline": 0.99') if altered == MANIFEST else content[:-1]
+    (bundle / altered).write_bytes(content if altered == MANIFEST else content + b"?")
+    repository = LocalRepository(running.settings.models.registry)
+    names = [MANIFEST, *json.loads((bundle / MANIFEST).read_text())["files"]]
+    files = [Add(name, bundle / name) for name in names]
+    head = repository.commit([*files, Add(SIGNATURE_FILE, signature)], version, repository.head())
+    repository.tag(f"v{version}", head)
+    careless = ModelRegistry(repository)
+    careless.promote(version, who="intruder")
+    revision, digest = careless.identity(version)
+    return ModelVersion(version, revision, digest)
+
+
+def test_nodes_turn_away_tampered_releases_and_forged_or_replayed_notices(
+    running: Running, small_bundle: Path, tmp_path: Path
+) -> None:
+    web, nodes = running.cluster.web, running.cluster.nodes
+    example = httpx.get(f"{web.url}/v1/examples").json()[0]["transaction"]
+    releases = Releases(model_registry(running.settings), small_bundle, tmp_path / "releases")
+    releases.record("1.0.1")
+    fraud(running, "promote", "1.0.1")
+    wait_for(lambda: all(running.serves(node) == "1.0.1" for node in nodes), 60)
+
+    def post(node: Member, served: ModelVersion, *, secret: str = "", age_s: float = 0) -> httpx.Response:
+        at = datetime.now(UTC) - timedelta(seconds=age_s)
+        secret = secret or node.environment["FRAUD_NODE_SECRETS"]
+        headers, body = notice(served, int(at.timestamp() * 1000), at=at, secret=secret)
+        last.append((headers, body))
+        return httpx.post(f"{node.url}/webhooks/model", headers=headers, content=body, timeout=10)
+
+    last: list[tuple[dict[str, str], bytes]] = []
+    for version, altered, reason in (
+        ("1.0.2", SERVING_FILES["xgboost"], "is not the file that was released"),
+        ("1.0.3", MANIFEST, "its signature does not match its manifest"),
+    ):
+        announced = promote_tampered(running, releases, version, altered)
+        for node in nodes:
+            assert post(node, announced, secret=SECRET).status_code == 401
+            assert post(node, announced, age_s=600).status_code == 401
+            assert reason not in running.problems(node), "a forged or stale notice makes nobody look"
+            assert post(node, announced).json() == {"reception": "fresh"}
+            again = httpx.post(f"{node.url}/webhooks/model", headers=last[-1][0], content=last[-1][1])
+            assert again.json() == {"reception": "duplicate"}
+        wait_for(lambda reason=reason: all(reason in running.problems(node) for node in nodes))
+        for node in nodes:
+            answer = httpx.post(f"{node.url}/v1/score", json={"transaction": example}, timeout=30).json()
+            assert answer["model_version"] == running.serves(node) == "1.0.1"
+            assert "fraud_node_swaps_total 1.0" in httpx.get(f"{node.url}/metrics").text
+    wait_for(lambda: {n["state"] for n in httpx.get(f"{web.url}/v1/nodes").json()} == {"refused"})
+
+
+def free_ports_in_a_row() -> int:
+    """Return a port that is free, as are those of its two nodes."""
+    while True:
+        port = free_port()
+        try:
+            with (
+                socket.create_server(("127.0.0.1", port + 10)),
+                socket.create_server(("127.0.0.1", port + 11)),
+            ):
+                return port
+        except (OSError, OverflowError):
+            continue
+
+
+def test_the_cluster_command_starts_all_and_sigterm_leaves_no_child(
+    tmp_path: Path, small_bundle: Path
+) -> None:
+    port = free_ports_in_a_row()
+    environment = os.environ | {
+        "FRAUD_ARTIFACTS_DIR": str(small_bundle),
+        "FRAUD_REGISTRY_DIR": str(tmp_path / "registry"),
+        "FRAUD_FEEDBACK_DIR": str(tmp_path / "feedback"),
+        "FRAUD_PORT": str(port),
+    }
+    log = tmp_path / "log"
+    with log.open("wb") as stream:
+        cluster = subprocess.Popen(
+            [sys.executable, "-m", "fraud", "cluster", "--every", "600"],
+            cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True,
+        )  # fmt: skip
+
+    def ready(port: int) -> bool:
+        assert cluster.poll() is None, log.read_text()
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    try:
+        for each in (port, port + 10, port + 11):
+            wait_for(lambda each=each: ready(each), 120)
+        cluster.terminate()
+        assert cluster.wait(timeout=60) == 0, log.read_text()
+        assert "all have ended, as asked" in log.read_text()
+        with pytest.raises(ProcessLookupError):
+            os.killpg(cluster.pid, 0)  # its session has nobody left
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(cluster.pid, signal.SIGKILL)
+        cluster.wait()

@@ -271,6 +271,48 @@ def test_what_waits_for_approval_ends_well_and_says_how(home: Home) -> None:
     assert [message.type for message in home.messages()] == ["model.promoted"]
 
 
+def recorded(home: Home, last: str = "recorded") -> None:
+    """Have a retraining killed once its challenger is tagged, and once the step is written down."""
+    flag(home)
+    home.registry().ensure_champion(home.artifacts)  # what is tagged and promoted next is the challenger
+    for point in ("tagged", "recorded")[: 1 if last == "tagged" else 2]:
+        home.killed(point, *RETRAIN, "--promote")
+
+
+@pytest.mark.parametrize("point", ["alias moved", "message left", "promoted"])
+def test_a_rollback_after_a_kill_is_not_undone_by_the_next_retraining(point: str, home: Home) -> None:
+    recorded(home)
+    home.killed(point, *RETRAIN, "--promote")
+    assert f"rolled back to {OLD}" in home.done("rollback")
+    before = home.registry().aliases()
+    said = home.done(*RETRAIN, "--promote")
+    if point != "promoted":
+        assert f"{NEW} is not promoted, because somebody has decided" in said
+    assert "nothing to do" in home.done(*RETRAIN, "--promote"), "the same labels are not tried again"
+    assert home.registry().aliases() == before
+    (run,) = read_runs(home.runs)
+    assert run.state == ("promoted" if point == "promoted" else "overruled") and not run.bundle.exists()
+    assert [version.version for version in home.registry().versions()] == [NEW, OLD]
+    # Not told of a promotion that was over before anybody could be told.
+    promotions = [] if point == "alias moved" else ["model.promoted"]
+    assert sorted(m.type for m in home.messages()) == [*promotions, "model.rolled_back"]
+    home.done("promote", NEW)
+    assert home.registry().aliases().champion == NEW, "who wants it after all can have it"
+
+
+@pytest.mark.parametrize("point", ["challenger", "recorded", "alias not committed"])
+def test_a_rejection_after_a_kill_is_not_undone_by_the_next_retraining(point: str, home: Home) -> None:
+    recorded(home, last="recorded" if point == "alias not committed" else "tagged")
+    home.killed(point, *RETRAIN, "--promote")
+    assert home.registry().aliases().challenger == NEW
+    home.done("reject")
+    before = home.registry().aliases()
+    assert f"{NEW} is not promoted, because somebody has decided" in home.done(*RETRAIN, "--promote")
+    assert "nothing to do" in home.done(*RETRAIN, "--promote")
+    assert home.registry().aliases() == before and before.challenger is None
+    assert read_runs(home.runs)[0].state == "overruled" and not home.messages()
+
+
 @pytest.fixture
 def released(home: Home, small_bundle: Path, tmp_path: Path) -> Home:
     registry = home.registry()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from fraud.data.sources import load_transactions
 from fraud.data.table import Transactions
 from fraud.feedback.store import FeedbackStore
 from fraud.feedback.trust import TrustPolicy
-from fraud.models.bundle import load_bundle, verify
+from fraud.models.bundle import MANIFEST, load_bundle, verify
 from fraud.records import Label
 from fraud.registry import ModelRegistry
 from fraud.repositories.local import LocalRepository
@@ -130,6 +131,36 @@ def test_a_death_at_every_boundary_costs_one_step_and_nothing_is_half_released(r
     assert report["passed"] and report["schema_version"] == 1 and report["run"] == runs[0].run_id
     page = (registry.directory("1.0.1") / "resultados/gate.html").read_text()
     assert "Aprovado" in page and "src=" not in page and "href=" not in page
+
+
+def test_who_decides_between_judging_and_promoting_is_not_overruled_by_the_run(
+    request_: Request, tmp_path: Path, small_bundle: Path
+) -> None:
+    request, registry = quick(request_), request_.registry
+
+    def reject_first(version: str, /, *, expected: int | None) -> object:
+        registry.reject(version, who="m")
+        return registry.promote(version, expected=expected)
+
+    outcome = retrain(replace(request, promote=reject_first))
+    assert not outcome.promoted and not outcome.refused
+    assert outcome.overruled.startswith("1.0.1 is not promoted")
+    assert registry.aliases().roles == {"champion": "1.0.0", "previous": None, "challenger": None}
+    assert read_runs(request.runs)[0].state == "overruled"
+
+    shutil.copytree(small_bundle, tmp_path / "other")
+    manifest = json.loads((tmp_path / "other" / MANIFEST).read_text()) | {"version": "1.0.9"}
+    (tmp_path / "other" / MANIFEST).write_text(json.dumps(manifest))
+
+    def promote_another(message: str) -> None:
+        if message.startswith("gated:"):
+            registry.record(tmp_path / "other", "other")
+            registry.promote("1.0.9", who="m")
+
+    later = LATER + timedelta(hours=1)
+    outcome = retrain(replace(request, now=later, force=True, progress=promote_another))
+    assert outcome.overruled and not outcome.promoted
+    assert registry.aliases().champion == "1.0.9", "the gate never compared the challenger with it"
 
 
 def test_a_refusal_is_reported_told_and_not_repeated(

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 from fastapi import FastAPI
@@ -32,6 +33,7 @@ EXPRESSIONS = {f"alert {rule['alert']}": str(rule["expr"]) for rule in ALERTS} |
     for panel in DASHBOARD["panels"]
     for target in panel["targets"]
 }
+MONITORING = yaml.safe_load((FOLDER / "monitoring_alerts.yml").read_text(encoding="utf-8"))
 DURATION = re.compile(r"(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?")
 _SET_BY_PROMETHEUS = {"instance", "job"}
 _WORDS = {
@@ -128,9 +130,27 @@ def test_the_rules_have_the_shape_that_prometheus_reads() -> None:
     assert len({rule["alert"] for rule in ALERTS}) == len(ALERTS) >= 10
 
 
+PARSED = EXPRESSIONS | {
+    f"alert {rule['alert']}": str(rule["expr"]) for group in MONITORING["groups"] for rule in group["rules"]
+}
+
+
+@pytest.mark.parametrize("where", sorted(PARSED))
+def test_every_expression_is_promql(where: str) -> None:
+    """Read by a parser of the language: Grafana's variables are durations and strings by then."""
+    expression = PARSED[where].replace("$__rate_interval", "5m").replace("$instance", ".*")
+    assert promql_parser.parse(expression)
+
+
+def test_what_is_no_promql_is_told() -> None:
+    with pytest.raises(ValueError):
+        promql_parser.parse("sum by (le (rate(x[5m]))")
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on PATH")
 @pytest.mark.parametrize(
-    "arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")]
+    "arguments",
+    [("check", "rules", "alerts.yml", "monitoring_alerts.yml"), ("test", "rules", "alerts_test.yml")],
 )
 def test_promtool_accepts_the_rules_and_they_fire_when_they_should(arguments: tuple[str, ...]) -> None:
     ran = subprocess.run(["promtool", *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=60)

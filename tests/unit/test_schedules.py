@@ -1,15 +1,22 @@
 """The kept schedules are well-formed, each calls the one command, and its exit code survives."""
 
 import configparser
+import inspect
 import os
 import re
 import runpy
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import huggingface_hub
 import pytest
 import yaml
+
+from fraud.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULES = ROOT / "deploy" / "schedules"
@@ -87,6 +94,128 @@ def test_the_workflow_is_a_schedule_that_runs_one_at_a_time() -> None:
             ["bash", "-e", "-c", body], env={"GITHUB_OUTPUT": "/dev/null", "PATH": os.environ["PATH"]}
         )
         assert done.returncode == exits
+
+
+PASSED_ON = {
+    "FRAUD_DATASET_REPO",
+    "FRAUD_MODEL_REPO",
+    "FRAUD_TRUSTED_KEYS",
+    "FRAUD_APPROVAL",
+    "FRAUD_QUARANTINE_DAYS",
+    "FRAUD_RETRAIN_MIN_LABELS",
+    "FRAUD_RETRAIN_MIN_FRAUDS",
+    "FRAUD_RETRAIN_MAX_AGE_DAYS",
+    "FRAUD_GOLD_BUDGET",
+}
+SECRET = {"FRAUD_HUB_TOKEN", "FRAUD_SIGNING_KEY", "FRAUD_WEBHOOKS", "FRAUD_WEBHOOK_SECRETS"}
+
+
+def test_the_workflow_passes_on_what_a_retraining_reads_and_secrets_to_one_step_only() -> None:
+    job = yaml.safe_load((SCHEDULES / "github-actions.yml").read_text())["jobs"]["retrain"]
+    assert set(job["env"]) >= PASSED_ON
+    for name in job["env"].keys() - {"FRAUD_PYTHON"}:
+        assert job["env"][name] == f"${{{{ vars.{name} }}}}"
+    (step,) = [step for step in job["steps"] if "env" in step]
+    assert SCRIPT in step["run"]
+    assert step["env"] == {name: f"${{{{ secrets.{name} }}}}" for name in SECRET}
+    # What a repository does not set is an empty word.
+    assert read_settings(dict.fromkeys({*job["env"], *step["env"]}, "")) == read_settings({})
+
+
+def test_the_workflow_caches_counts_and_records_and_no_model() -> None:
+    text = (SCHEDULES / "github-actions.yml").read_text()
+    assert "PRIVATE repository" in text
+    steps = yaml.safe_load(text)["jobs"]["retrain"]["steps"]
+    caches = [step["with"] for step in steps if "actions/cache" in step.get("uses", "")]
+    assert len(caches) == 2
+    for cache in caches:
+        assert cache["path"].split() == [
+            "feedback_store/retraining/gold.json",
+            "feedback_store/retraining/*/run.json",
+        ]
+        # A second attempt of one run saves under a key of its own: a key is written once.
+        assert "${{ github.run_id }}" in cache["key"] and "${{ github.run_attempt }}" in cache["key"]
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Yield the script that schedules a job, in a shell that has set what it needs."""
+    for name in PASSED_ON | SECRET:
+        monkeypatch.delenv(name, raising=False)
+    for name in ("FRAUD_DATASET_REPO", "FRAUD_MODEL_REPO", "FRAUD_HUB_TOKEN"):
+        monkeypatch.setenv(name, f"org/{name.lower()}")
+    yield runpy.run_path(str(SCHEDULES / "hf_job.py"), run_name="job")
+
+
+def test_the_job_is_given_every_setting_and_its_secrets_as_secrets(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    webhooks = tmp_path / "webhooks.toml"
+    webhooks.write_text('[[endpoint]]\nname = "node-a"\n')
+    given = {name: f"value of {name}" for name in PASSED_ON | SECRET} | {"FRAUD_WEBHOOKS": str(webhooks)}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    asked: dict[str, Any] = {}
+
+    class Hub:
+        def create_scheduled_job(self, **order: Any) -> Any:
+            inspect.signature(huggingface_hub.HfApi.create_scheduled_job).bind(self, **order)
+            asked.update(order)
+            return SimpleNamespace(id="j1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(huggingface_hub, "HfApi", Hub)
+        assert job["main"](["org/space"]) == 0
+    assert asked["env"] == {name: given[name] for name in PASSED_ON}
+    text = webhooks.read_text()
+    assert asked["secrets"] == {name: given[name] for name in SECRET} | {"FRAUD_WEBHOOKS": text}
+    assert not any(given[name] in str(asked["command"]) for name in SECRET)
+
+
+def test_nothing_is_scheduled_that_nobody_would_load(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FRAUD_TRUSTED_KEYS", "k")
+    assert job["main"](["org/space"]) == 2
+    assert "FRAUD_SIGNING_KEY is not" in capsys.readouterr().err
+    (tmp_path / "key.pem").write_text("x")
+    monkeypatch.setenv("FRAUD_SIGNING_KEY", str(tmp_path / "key.pem"))
+    assert job["main"](["org/space"]) == 2
+    assert "names a file of this machine" in capsys.readouterr().err
+    monkeypatch.setenv("FRAUD_SIGNING_KEY", "seed")
+    monkeypatch.setenv("FRAUD_WEBHOOKS", str(tmp_path / "nowhere.toml"))
+    assert job["main"](["org/space"]) == 2
+    assert "FRAUD_WEBHOOKS names cannot be read" in capsys.readouterr().err
+
+
+def run_script(python: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = {"PATH": os.environ["PATH"], "FRAUD_PYTHON": str(python), "TMPDIR": str(python.parent)}
+    return subprocess.run([ROOT / SCRIPT], env=given | environment, capture_output=True, text=True)
+
+
+def test_nothing_is_trained_that_nobody_would_load(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho called\n")
+    python.chmod(0o755)
+    refused = run_script(python, FRAUD_TRUSTED_KEYS="k")
+    assert refused.returncode == 2 and "FRAUD_SIGNING_KEY is not" in refused.stderr
+    assert "called" not in refused.stdout and len(refused.stderr.splitlines()) == 1
+    assert run_script(python, FRAUD_TRUSTED_KEYS="k", FRAUD_SIGNING_KEY="s").returncode == 0
+
+
+def test_the_text_of_a_webhooks_file_is_a_private_file_while_the_script_runs(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\n[ "$3" = retrain ] || exit 0\n'
+        'stat -c %a "$FRAUD_WEBHOOKS"\ncat "$FRAUD_WEBHOOKS"\nexit 1\n'
+    )
+    python.chmod(0o755)
+    text = '[[endpoint]]\nname = "a"\nsecrets = ["whsec_%s$(x)"]'
+    done = run_script(python, FRAUD_WEBHOOKS=text)
+    assert done.returncode == 1 and done.stdout == f"600\n{text}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["python"], "it is removed"
+    named = run_script(python, FRAUD_WEBHOOKS=str(python))
+    assert named.stdout.startswith("755"), "a path stays one"
 
 
 def test_the_job_maps_a_refusal_to_success_and_a_failed_installation_to_an_error(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fraud.monitoring.alerts import (
     Severity,
     advance,
     alerts_from_json,
+    replaced,
 )
 
 POLICY = AlertPolicy(for_days=1, keep_firing_days=2)
@@ -84,13 +85,29 @@ def test_a_beginning_and_an_end_are_told_once_each() -> None:
     assert told == [(True, 1), (False, 4)]
 
 
-def test_a_segment_that_is_gone_resolves_as_a_false_finding_does() -> None:
+@pytest.mark.parametrize("later", [{}, _finding(None)], ids=["not looked at", "cannot tell"])
+def test_nothing_resolves_an_alert_that_nobody_could_judge_until_it_is_too_old(later) -> None:
     alerts, _ = advance({}, _finding(True, Severity.CRITICAL), 0, POLICY)
-    alerts, _ = advance(alerts, {}, DAY_MS, POLICY)
-    assert alerts["drift:amount"].state is AlertState.FIRING
-    alerts, transitions = advance(alerts, {}, 2 * DAY_MS, POLICY)
-    assert not alerts
-    assert not transitions[0].firing
+    for day in range(1, 14):
+        alerts, transitions = advance(alerts, later, day * DAY_MS, POLICY)
+        assert alerts["drift:amount"].state is AlertState.FIRING and alerts["drift:amount"].unknown
+        assert not transitions
+    alerts, (end,) = advance(alerts, later, 14 * DAY_MS, POLICY)
+    assert not alerts and not end.firing and end.cause == "expired"
+
+
+def test_an_end_says_whether_somebody_looked() -> None:
+    alerts, (begin,) = advance({}, _finding(True, Severity.CRITICAL), 0, POLICY)
+    _, (end,) = advance(alerts, _finding(False), 2 * DAY_MS, POLICY)
+    assert (begin.cause, end.cause) == ("finding", "finding")
+
+
+def test_what_fired_about_a_model_ends_with_it_and_what_was_pending_is_not_told() -> None:
+    alerts, _ = advance({}, _finding(True, Severity.CRITICAL), 0, POLICY)
+    other = Finding("f1:xgboost", True, Severity.WARNING, "drifted", {})
+    alerts, _ = advance(alerts, {"f1:xgboost": other}, DAY_MS // 2, POLICY)
+    (end,) = replaced(alerts, DAY_MS)
+    assert (end.alert.key, end.firing, end.cause) == ("drift:amount", False, "replaced")
 
 
 @given(st.lists(st.sampled_from([True, False, None]), max_size=12))

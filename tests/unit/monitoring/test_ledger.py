@@ -35,7 +35,7 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path) -> None:
 
 def test_before_the_first_run_the_ledger_is_empty(tmp_path) -> None:
     assert read_ledger(tmp_path) == Ledger()
-    assert Ledger().newest_ms is None
+    assert Ledger().newest(7) is None
 
 
 def test_a_run_on_newer_labels_takes_the_place_of_the_one_before() -> None:
@@ -45,18 +45,41 @@ def test_a_run_on_newer_labels_takes_the_place_of_the_one_before() -> None:
 
 
 def test_another_window_length_is_another_run() -> None:
-    assert len(Ledger().with_run(LINE, {}).with_run(replace(LINE, window_ms=8), {}).runs) == 2
+    ledger = Ledger().with_run(LINE, _alerts()).with_run(replace(LINE, window_ms=8), {})
+    assert len(ledger.runs) == 2
+    assert ledger.alerts[7] == _alerts() and not ledger.alerts[8], "one length ends no alert of another"
+    assert ledger.newest(7) == LINE and ledger.newest(9) is None
+
+
+def test_a_ledger_of_the_first_version_keeps_its_alerts(tmp_path) -> None:
+    document = {
+        "schema_version": 1,
+        "alerts": [alert.to_json() for alert in _alerts().values()],
+        "runs": [{k: v for k, v in LINE.to_json().items() if k != "policy"}],
+    }
+    (tmp_path / LEDGER_FILE).write_text(json.dumps(document))
+    assert read_ledger(tmp_path) == Ledger((LINE,), {7: _alerts()})
 
 
 def test_runs_are_kept_in_the_order_of_their_windows_and_not_for_ever() -> None:
     ledger = Ledger()
     for until in range(MAX_RUNS + 5, 0, -1):
         ledger = ledger.with_run(replace(LINE, until_ms=until), {})
-    assert ledger.newest_ms == MAX_RUNS + 5
+    assert ledger.newest(7) == replace(LINE, until_ms=MAX_RUNS + 5)
     assert len(ledger.runs) <= MAX_RUNS
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 1, "runs": [{}], "alerts": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"schema_version": 1, "runs": [{}], "alerts": []}',
+        '{"schema_version": 2, "runs": [], "alerts": []}',
+    ],
+)
 def test_a_damaged_ledger_is_refused_with_a_way_out(tmp_path, text) -> None:
     (tmp_path / LEDGER_FILE).write_text(text)
     with pytest.raises(StorageError, match="move it away"):
@@ -64,7 +87,7 @@ def test_a_damaged_ledger_is_refused_with_a_way_out(tmp_path, text) -> None:
 
 
 def test_a_ledger_of_a_newer_program_is_not_touched(tmp_path) -> None:
-    (tmp_path / LEDGER_FILE).write_text(json.dumps({"schema_version": 2}))
+    (tmp_path / LEDGER_FILE).write_text(json.dumps({"schema_version": 3}))
     with pytest.raises(StorageError, match="newer version"):
         read_ledger(tmp_path)
 

@@ -15,9 +15,11 @@ from fraud.feedback.trust import TrustPolicy
 from fraud.models.bundle import load_bundle
 from fraud.monitoring import run as running
 from fraud.monitoring.alerts import AlertPolicy, Transition
+from fraud.monitoring.checks import state_of
 from fraud.monitoring.examining import Expectation, MonitoringPolicy, expectation_of
 from fraud.monitoring.ledger import REPORT_JSON, locked, read_ledger
 from fraud.monitoring.run import METRICS, REPORT_HTML, RunOutcome, monitor
+from fraud.monitoring.verdicts import Health
 from fraud.production.dataset import DatasetWriter
 from fraud.production.injections import parse_injection
 from fraud.production.people import People
@@ -164,7 +166,7 @@ def test_an_earlier_window_looked_at_afterwards_moves_no_alert(played, tmp_path)
     _run(played, tmp_path, N_DAYS, days=4)
     before = read_ledger(tmp_path).alerts
     told: list[Transition] = []
-    early = _run(played, tmp_path, BROKEN_FROM, notify=told.extend)
+    early = _run(played, tmp_path, BROKEN_FROM, days=4, notify=told.extend)
     assert not told
     assert read_ledger(tmp_path).alerts == before
     assert "drift:card_age_days" not in {a["key"] for a in early.report["alerts"]}
@@ -175,12 +177,67 @@ def test_an_earlier_window_looked_at_afterwards_leaves_the_newest_report_and_met
 ) -> None:
     _run(played, tmp_path, N_DAYS, days=4)
     newest = {name: (tmp_path / "report" / name).read_bytes() for name in (REPORT_JSON, REPORT_HTML, METRICS)}
-    early = _run(played, tmp_path)
+    early = _run(played, tmp_path, days=4)
     assert {name: (tmp_path / "report" / name).read_bytes() for name in newest} == newest
     assert early.written_to == tmp_path / "report" / f"{played.until(BROKEN_FROM):%Y-%m-%dT%H%M%SZ}"
     assert json.loads((early.written_to / REPORT_JSON).read_text()) == early.report
     assert not (early.written_to / METRICS).exists(), "nothing of the past is scraped as if it were now"
-    assert _run(played, tmp_path).repeated
+    assert _run(played, tmp_path, days=4).repeated
+
+
+def test_an_earlier_window_that_looks_wrong_says_so_although_nothing_of_it_can_last(played, tmp_path) -> None:
+    patient = MonitoringPolicy(window_days=4, alerts=AlertPolicy(for_days=30))
+    _run(played, tmp_path, N_DAYS + 1, policy=patient)
+    report = _run(played, tmp_path, N_DAYS, policy=patient).report
+    assert report["state"] == "alert"
+    assert {a["state"] for a in report["alerts"]} == {"firing"}
+
+
+def test_what_holds_but_has_not_lasted_is_not_called_healthy(played, tmp_path, monkeypatch) -> None:
+    """The same examination without its only findings is healthy: they alone make the difference."""
+    seen = {}
+
+    def spied(examination, findings, alerts):
+        quiet = {k: replace(f, holds=False) if f.holds else f for k, f in findings.items()}
+        loud = {**quiet, "domain": replace(quiet["domain"], holds=True)}
+        judged = replace_judgements(examination)
+        seen["quiet"] = state_of(judged, quiet, {})
+        seen["loud"] = state_of(judged, loud, {})
+        return state_of(examination, findings, alerts)
+
+    monkeypatch.setattr(running, "state_of", spied)
+    _run(played, tmp_path)
+    assert seen == {"quiet": "healthy", "loud": "insufficient_evidence"}
+
+
+def replace_judgements(examination):
+    """Return an examination in which everything could be judged and is well."""
+    well = {
+        name: replace(one, f1=replace(one.f1, health=Health.HEALTHY))
+        for name, one in examination.models.items()
+    }
+    return replace(examination, models=well, drift=replace(examination.drift, verdict="ok"))
+
+
+def test_another_model_starts_without_the_alerts_of_the_one_before(played, tmp_path) -> None:
+    told: list[Transition] = []
+    _run(played, tmp_path, N_DAYS, days=4, notify=told.extend)
+    fired = {t.alert.key for t in told if t.firing}
+    told.clear()
+    other = replace(played.expected, manifest_digest="e" * 64, version="2.0.0")
+    _run(played, tmp_path, N_DAYS + 1, days=4, expected=other, notify=told.extend)
+    assert fired and {(t.alert.key, t.firing, t.cause) for t in told} == {
+        (k, False, "replaced") for k in fired
+    }
+
+
+def test_a_longer_window_ends_no_alert_of_a_shorter_one(played, tmp_path) -> None:
+    _run(played, tmp_path, N_DAYS, days=4)
+    before = read_ledger(tmp_path).alerts[4 * 86_400_000]
+    told: list[Transition] = []
+    _run(played, tmp_path, N_DAYS, days=10, notify=told.extend)
+    assert before and read_ledger(tmp_path).alerts[4 * 86_400_000] == before
+    assert not [t for t in told if not t.firing]
 
 
 def test_no_feedback_yet_is_insufficient_evidence_and_not_health(played, tmp_path) -> None:
@@ -254,4 +311,5 @@ def test_alerts_wait_as_long_as_the_policy_says(played, tmp_path) -> None:
     patient = MonitoringPolicy(window_days=4, alerts=AlertPolicy(for_days=30))
     report = _run(played, tmp_path, N_DAYS, policy=patient).report
     waiting = {a["key"] for a in report["alerts"] if a["severity"] == "warning"}
+    assert waiting
     assert all(a["state"] == "pending" for a in report["alerts"] if a["key"] in waiting)

@@ -57,7 +57,8 @@ def test_a_figure_that_is_missing_is_a_dash_and_no_error() -> None:
         ("drift:disagreement", "Disagreement of the models"),
         ("segment:channel=chip:xgboost", "XGBoost where Channel: Chip and PIN"),
         ("segment:amount=26..92:random_forest", "Random Forest where Amount: from 26 to 92"),
-        ("segment:country=other:xgboost", "XGBoost where Merchant country: other levels"),
+        ("segment:country:other:xgboost", "XGBoost where Merchant country: other levels"),
+        ("segment:country=other:xgboost", "XGBoost where Merchant country: other"),
         ("domain", "All inputs together"),
     ],
 )

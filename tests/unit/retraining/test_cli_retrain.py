@@ -25,7 +25,7 @@ def test_only_alerts_that_fire_are_heard(tmp_path: Path, capsys: pytest.CaptureF
     directory = tmp_path / "feedback" / "monitoring"
     directory.mkdir(parents=True)
     alerts = [alert("f1:xgboost", AlertState.FIRING), alert("drift:amount", AlertState.PENDING)]
-    write_ledger(directory, Ledger(alerts={a.key: a for a in alerts}))
+    write_ledger(directory, Ledger(alerts={7: {a.key: a for a in alerts}}))
     assert main(["retrain"]) == 0
     assert "1 monitoring alerts are firing" in capsys.readouterr().out
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fraud.models.evaluate import Estimate
-from fraud.retraining.evidence import mcnemar, schema_changes
+from fraud.models.versioning import schema_changes
+from fraud.retraining.evidence import mcnemar
 from fraud.retraining.gate import (
     Alerts,
     Both,

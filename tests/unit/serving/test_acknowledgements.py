@@ -60,6 +60,13 @@ def test_what_a_node_says_is_on_the_board(client: TestClient) -> None:
     assert shown["reason"].startswith("1.0.2: 3 of 3 answers failed") and shown["reason"].isprintable()
 
 
+def test_the_board_shows_what_a_node_refuses(client: TestClient) -> None:
+    refusing = NodeReport("node-a", SERVED, NOW, 5, "refused", "1.1.0 changes what clients send")
+    assert post(client, refusing).json() == {"reception": "fresh"}
+    (shown,) = client.get("/v1/nodes").json()
+    assert (shown["version"], shown["state"]) == ("1.0.1", "refused") and "1.1.0" in shown["reason"]
+
+
 def test_an_older_word_and_the_same_word_twice_change_nothing(client: TestClient) -> None:
     assert post(client, BACK).status_code == 202
     assert post(client, BACK).json() == {"reception": "duplicate"}

@@ -1,5 +1,6 @@
 """A node follows promotions, turns away what it must, goes back by itself, and says so."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fraud.errors import BundleRefused, FlagError, TransactionError, WebhookRefused
-from fraud.models.bundle import MANIFEST, SERVING_FILES
+from fraud.models.bundle import MANIFEST, PROFILE_FILE, SERVING_FILES
 from fraud.models.signing import SIGNATURE_FILE, SigningKey, TrustedKeys
 from fraud.registry import ModelRegistry
 from fraud.repositories.local import LocalRepository
@@ -143,6 +144,60 @@ def test_a_damaged_release_is_refused_and_the_old_model_serves_on(
     assert following.serves() == "1.0.1" and following.champion.problem
     assert following.node.score(example).model_version.version == "1.0.1"
     assert following.said[-1].served.version == "1.0.1"
+
+
+def of_another_schema(releases: Releases, version: str, change: str) -> None:
+    """Promote a sound release that asks clients for something else."""
+    bundle = releases.write(version)
+    profile = json.loads((bundle / PROFILE_FILE).read_text())
+    if change == "profile":
+        profile["name"] = "transfers"
+    else:
+        field = next(f for f in profile["fields"] if f["column"] == "amount")
+        field["maximum"] = 99.0
+    raw = json.dumps(profile).encode()
+    (bundle / PROFILE_FILE).write_bytes(raw)
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["files"][PROFILE_FILE] |= {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+    releases.registry.record(bundle, version)
+    releases.registry.promote(version)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [("profile", 'the profile is "transfers"'), ("field", '"maximum" of field "amount" is another')],
+)
+def test_another_schema_without_a_new_major_version_is_refused_and_the_refusal_acknowledged(
+    change: str, words: str, following: Following, releases: Releases, tmp_path: Path
+) -> None:
+    of_another_schema(releases, "1.1.0", change)
+    following.updates.announce(None)
+    following.updates.step()
+    assert following.serves() == "1.0.1" and words in str(following.champion.problem)
+    said = following.said[-1]
+    assert (said.served.version, said.state) == ("1.0.1", "refused") and words in said.reason
+    example = following.node.examples()[0]["transaction"]
+    assert following.node.score(example).model_version.version == "1.0.1"
+    again = follow(releases.registry, releases.bundle, tmp_path / "n1")
+    assert again.serves() == "1.0.1" and again.said[0].state == "refused", "a restart is no way around it"
+    releases.promote("1.0.2")
+    following.updates.announce(None)
+    following.updates.step()
+    assert following.serves() == "1.0.2" and following.said[-1].state == "serving"
+
+
+def test_a_new_major_version_may_ask_for_other_fields_and_be_rolled_back_from(
+    following: Following, releases: Releases
+) -> None:
+    of_another_schema(releases, "2.0.0", "field")
+    following.updates.announce(None)
+    following.updates.step()
+    assert following.serves() == "2.0.0" and following.champion.problem is None
+    releases.registry.rollback()
+    following.updates.announce(None)
+    following.updates.step()
+    assert following.serves() == "1.0.1" and following.champion.problem is None
 
 
 def test_a_release_that_answers_otherwise_than_where_it_was_trained_is_refused(
