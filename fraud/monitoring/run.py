@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraud.durable import write_text
 from fraud.errors import StorageError
 from fraud.feedback.dataset import scan_tables
 from fraud.feedback.trust import TrustPolicy
@@ -24,7 +25,6 @@ from fraud.monitoring.ledger import (
     locked,
     read_ledger,
     write_ledger,
-    write_text,
 )
 from fraud.monitoring.observing import NEEDED, Observed, observe
 from fraud.monitoring.page import page
