@@ -31,9 +31,7 @@ def add_deploy_command(commands: Any) -> None:
         "--trainer", metavar="ADDRESS", help="https address to tell when flags were committed"
     )
     deploy.add_argument("--title", default="Fraud demo", help="(default: Fraud demo)")
-    deploy.add_argument(
-        "--license", default="mit", metavar="ID", help="the Hub's word for it (default: mit)"
-    )
+    deploy.add_argument("--license", default="mit", metavar="ID", help="the Hub's word for it (default: mit)")
     deploy.add_argument(
         "--dry-run", action="store_true", help="print the plan with its differences, change nothing"
     )
