@@ -365,7 +365,7 @@ def main() -> None:
                 cpu_s += log.cpu_s
     print_tables(logs, scale.days)
     print_summary(logs, scale.days)
-    names = ("numpy", "scikit-learn", "xgboost", "pandas", "numba")
+    names = ("numpy", "scikit-learn", "xgboost-cpu", "pandas", "numba")
     libraries = ", ".join(f"{name} {version(name)}" for name in names)
     print(f"\nPython {platform.python_version()}, {libraries}, {platform.machine()}; {scale}")
     print(f"{cpu_s:.0f} s of CPU")
