@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xgboost
 from numpy.typing import NDArray
 
 from benchmarks.poison import small_profile
@@ -365,8 +366,8 @@ def main() -> None:
                 cpu_s += log.cpu_s
     print_tables(logs, scale.days)
     print_summary(logs, scale.days)
-    names = ("numpy", "scikit-learn", "xgboost-cpu", "pandas", "numba")
-    libraries = ", ".join(f"{name} {version(name)}" for name in names)
+    names = ("numpy", "scikit-learn", "pandas", "numba")
+    libraries = ", ".join([f"xgboost {xgboost.__version__}", *(f"{name} {version(name)}" for name in names)])
     print(f"\nPython {platform.python_version()}, {libraries}, {platform.machine()}; {scale}")
     print(f"{cpu_s:.0f} s of CPU")
 
