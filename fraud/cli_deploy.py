@@ -32,7 +32,7 @@ def add_deploy_command(commands: Any) -> None:
     )
     deploy.add_argument("--title", default="Fraud demo", help="(default: Fraud demo)")
     deploy.add_argument(
-        "--license", default="other", metavar="ID", help="the Hub's word for it (default: other)"
+        "--license", default="mit", metavar="ID", help="the Hub's word for it (default: mit)"
     )
     deploy.add_argument(
         "--dry-run", action="store_true", help="print the plan with its differences, change nothing"

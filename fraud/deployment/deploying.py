@@ -38,7 +38,7 @@ class Target:
     models: str
     private: bool = False
     title: str = "Fraud demo"
-    licence: str = "other"
+    licence: str = "mit"
     trainer: str | None = None
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from fraud.durable import write_text
 from fraud.errors import StorageError
 from fraud.feedback.dataset import scan_tables
 from fraud.feedback.trust import TrustPolicy
@@ -21,7 +22,6 @@ from fraud.monitoring.ledger import (
     locked,
     read_ledger,
     write_ledger,
-    write_text,
 )
 from fraud.monitoring.observing import NEEDED, Beginning, observe
 from fraud.monitoring.page import page
