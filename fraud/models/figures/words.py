@@ -125,17 +125,21 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "ap_axis": ("average precision", "precisão média"),
     # Folds
     "folds_title": (
-        "{model}: optimised {difference} of average precision {interval}",
-        "{model}: otimizado {difference} de precisão média {interval}",
+        "{model}: {difference} of average precision {interval} on the newest fold",
+        "{model}: {difference} de precisão média {interval} na dobra mais nova",
     ),
     "folds_note": (
-        "Same folds, oldest first; the last was held back from the search",
-        "As mesmas dobras, da mais antiga à mais nova; a última ficou fora da busca",
+        "Same folds, oldest first; settings were chosen by all but the last, so only that one judges them",
+        "As mesmas dobras, da mais antiga à mais nova; a escolha usou todas menos a última: só ela julga",
+    ),
+    "folds_note_check": (
+        "Same folds, oldest first; the profile's own settings, nothing was searched",
+        "As mesmas dobras, da mais antiga à mais nova; os parâmetros do perfil, sem busca",
     ),
     "fold": ("fold {n}", "dobra {n}"),
     "fold_held_back": ("fold {n} (held back)", "dobra {n} (reservada)"),
     "baseline": ("library defaults", "padrão da biblioteca"),
-    "optimised": ("optimised", "otimizado"),
+    "chosen_settings": ("chosen settings", "parâmetros escolhidos"),
     "prequential_title": (
         "Average precision by fold: {means}",
         "Precisão média por dobra: {means}",
@@ -146,26 +150,46 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     # What a search may claim
     "verdict": (
-        "{model}: average precision {difference} against the library's defaults on the same folds, "
-        "{held_back} on the fold that the search never saw. {claim}",
-        "{model}: precisão média {difference} em relação ao padrão da biblioteca nas mesmas dobras, "
-        "{held_back} na dobra que a busca nunca viu. {claim}",
+        "{model}: average precision {held_back} against the library's defaults {where}; over all "
+        "folds {difference}. {claim} {seen}",
+        "{model}: precisão média {held_back} em relação ao padrão da biblioteca {where}; em todas "
+        "as dobras {difference}. {claim} {seen}",
+    ),
+    "newest_search": ("on the fold that the search never saw", "na dobra que a busca nunca viu"),
+    "newest_profile": (
+        "on the newest fold, by which this search chose nothing",
+        "na dobra mais nova, pela qual esta busca nada escolheu",
+    ),
+    "newest_check": ("on the newest fold", "na dobra mais nova"),
+    "seen_search": (
+        "The settings were chosen by the other folds, so the figure over all of them flatters.",
+        "Os parâmetros foram escolhidos pelas outras dobras: a cifra de todas elas é lisonjeira.",
+    ),
+    "seen_profile": (
+        "The settings chosen are the profile's own, older than this search: it cannot know whether they were "
+        "chosen on that fold.",
+        "Os parâmetros escolhidos são os do próprio perfil, anteriores a esta busca: ela não sabe se foram "
+        "escolhidos com essa dobra.",
+    ),
+    "seen_check": (
+        "Nothing was searched here: whether the settings were chosen on these folds is not known.",
+        "Aqui nada foi buscado: não se sabe se os parâmetros foram escolhidos com estas dobras.",
     ),
     "claim_yes": (
-        "It may be called optimised: the interval excludes zero and the held-back fold agrees.",
-        "Pode ser chamado de otimizado: o intervalo exclui o zero e a dobra reservada concorda.",
+        "It may be called optimised: the interval of that fold lies above zero.",
+        "Pode ser chamado de otimizado: o intervalo nessa dobra fica acima de zero.",
     ),
     "claim_zero": (
-        "It may NOT be called optimised here: the interval holds zero.",
-        "Aqui NÃO pode ser chamado de otimizado: o intervalo contém o zero.",
+        "It may NOT be called optimised here: the interval of that fold holds zero.",
+        "Aqui NÃO pode ser chamado de otimizado: o intervalo nessa dobra contém o zero.",
     ),
     "claim_worse": (
-        "It may NOT be called optimised here: it is worse than the defaults.",
-        "Aqui NÃO pode ser chamado de otimizado: é pior que o padrão.",
+        "It may NOT be called optimised here: on that fold it is worse than the defaults.",
+        "Aqui NÃO pode ser chamado de otimizado: nessa dobra é pior que o padrão.",
     ),
-    "claim_held_back": (
-        "It may NOT be called optimised here: the held-back fold disagrees.",
-        "Aqui NÃO pode ser chamado de otimizado: a dobra reservada discorda.",
+    "claim_elsewhere": (
+        "It may NOT be called optimised here: over all folds it is no better than the defaults.",
+        "Aqui NÃO pode ser chamado de otimizado: em todas as dobras juntas não é melhor que o padrão.",
     ),
     # Errors by group
     "errors_title": (
