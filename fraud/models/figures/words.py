@@ -29,8 +29,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{model}: o que mais move a pontuação é {feature}",
     ),
     "importance_note": (
-        "The {n} largest of {total} features, with 95% intervals; “7 d”: in the last 7 days",
-        "As {n} maiores de {total} variáveis, com intervalos de 95%; “7 d”: nos últimos 7 dias",
+        "The {n} largest of {total} features, over {each} frauds and {each} legitimate test transactions; "
+        "95% intervals; “7 d”: in the last 7 days",
+        "As {n} maiores de {total} variáveis, em {each} fraudes e {each} legítimas do teste; intervalos de "
+        "95%; “7 d”: nos últimos 7 dias",
     ),
     "importance_points": (
         "mean movement of the raw score (|SHAP|), percentage points",
@@ -50,8 +52,16 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "O XGBoost usa todas as {n} árvores permitidas: a validação ainda melhorava",
     ),
     "rounds_note": (
-        "Trained on {train} transactions, validated on the {validation} that came next",
-        "Treino em {train} transações, validação nas {validation} seguintes",
+        "Trained on {train} transactions ({train_share} fraud), validated on {validation} later ones "
+        "({validation_share})",
+        "Treino em {train} transações ({train_share} de fraude), validação em {validation} posteriores "
+        "({validation_share})",
+    ),
+    "rounds_note_thinned": (
+        "Trained on the frauds of {train} transactions and {ratio} legitimate ones for each; validated on "
+        "all {validation} later ones ({validation_share} fraud)",
+        "Treino: as fraudes de {train} transações e {ratio} legítimas por fraude; validação: todas "
+        "as {validation} posteriores ({validation_share} de fraude)",
     ),
     "rounds_ap": ("average precision (higher is better)", "precisão média (maior é melhor)"),
     "rounds_loss": ("log loss (lower is better)", "perda logarítmica (menor é melhor)"),
@@ -229,8 +239,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{model}: é sem {feature} que mais se perde",
     ),
     "two_note": (
-        "The {n} largest of {total} groups of features, with 95% intervals",
-        "Os {n} maiores de {total} grupos de variáveis, com intervalos de 95%",
+        "The {n} largest of {total} groups of features, over a weighted sample of the test; 95% intervals",
+        "Os {n} maiores de {total} grupos de variáveis, em amostra ponderada do teste; intervalos de 95%",
     ),
     "two_left": ("loss of average precision when shuffled", "perda de precisão média ao embaralhar"),
     "two_right_points": ("mean |SHAP|, percentage points", "|SHAP| médio, pontos percentuais"),
