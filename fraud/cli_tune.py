@@ -105,8 +105,8 @@ def report(tuned: Mapping[str, "Tuned"], profile: "Profile") -> str:
 
 def _one(name: str, outcome: "Tuned") -> list[str]:
     lines = _settings_of_check(name, outcome) if outcome.origin == "check" else _trials(name, outcome)
-    last = "the newest" if outcome.origin == "check" else "the last held back"
-    lines += ["", f"| AP by fold, oldest first, {last} | frauds | chosen settings | library defaults |"]
+    last = "" if outcome.origin == "check" else ", the last held back"
+    lines += ["", f"| AP by fold, oldest first{last} | frauds | chosen settings | library defaults |"]
     lines.append("|---|---|---|---|")
     folds = zip(outcome.labels, outcome.optimised, outcome.baseline, strict=True)
     for number, (labels, ours, theirs) in enumerate(folds, start=1):
