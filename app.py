@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from fraud.api import build_api
 from fraud.api.connections import serve
-from fraud.api.receiving import take_acknowledgements
+from fraud.api.receiving import receive_webhooks
 from fraud.api.tables import add_tables
 from fraud.errors import FraudError
 from fraud.logs import start_logging
@@ -35,7 +35,7 @@ def create_app(service: FraudService, settings: Settings, metrics: Metrics) -> F
         service.close()
 
     app = build_api(service, lifespan, lambda: bool(beats) and beats[-1].alive, metrics, settings.api)
-    take_acknowledgements(app, settings)
+    receive_webhooks(app, settings, service)
     add_tables(app, tables := TableDesk(service.scorer, metrics), service)
     page = build_blocks(service, settings.review.password, settings.review.reviewers, tables)
     return mount_page(app, page, service, mcp=settings.server.mcp)

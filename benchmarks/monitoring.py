@@ -10,6 +10,8 @@ without their interpreters they are left out. All of it takes hours; `--only` ch
 tables of each as they are filled:
 
 - `drift`: time, memory, false alarms and power by column (`benchmarks.monitoring_drift`)
+- `product`: time and memory of the whole `fraud monitor` on a log of a million predictions
+  (`benchmarks.monitoring_product`)
 - `performance`: coverage of intervals, sharpness of the audit, the gap alarm, segments
   (`benchmarks.monitoring_performance`)
 - `answers`: what wrong answers do to F1 and to the gap alarm (`benchmarks.monitoring_answers`)
@@ -29,7 +31,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ("drift", "performance", "answers", "concept", "power")
+PARTS = ("drift", "product", "performance", "answers", "concept", "power")
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -38,6 +40,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     windows = f"--windows={options.windows}"
     return {
         "drift": [f"--rows={options.rows}", windows, *peers],
+        "product": [f"--rows={options.rows}"],
         "performance": [windows],
         "answers": [windows],
         "concept": [f"--seeds={options.seeds}"],
@@ -52,7 +55,7 @@ def main() -> int:
     parser.add_argument("--evidently", default="", metavar="PYTHON", help="an interpreter with evidently")
     parser.add_argument("--nannyml", default="", metavar="PYTHON", help="an interpreter with NannyML")
     parser.add_argument("--bundle", type=Path, default=Path("artifacts"), help="the champion of `power`")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="of `drift`")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of `drift` and `product`")
     parser.add_argument("--windows", type=int, default=500, help="of `drift`, `performance` and `answers`")
     parser.add_argument("--seeds", type=int, default=2, help="of `concept` and `power`")
     options = parser.parse_args()

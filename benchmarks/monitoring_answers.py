@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.monitoring_performance import POLICY, N, Pool, chances, draw, drifted, f1_of, shipped
+from benchmarks.monitoring_performance import (
+    POLICY,
+    N,
+    Pool,
+    chances,
+    draw,
+    drifted,
+    f1_of,
+    shipped,
+    volunteered,
+)
 from fraud.data.profile import load_profile
 from fraud.monitoring.audited import AuditedWindow, audited_window
 from fraud.monitoring.believing import figures_between
@@ -33,6 +43,7 @@ class Answering:
     asked_again: float
     n_labels: int = 300
     hidden: bool = False
+    response: float = 1.0  # below 1 the silent volunteer, as in `monitoring_performance`
 
 
 ANSWERING = (
@@ -44,6 +55,7 @@ ANSWERING = (
     Answering("2% wrong, second opinions", 0.02, 1.0, n_labels=1000),
     Answering("2% wrong, second opinions; as many new hidden frauds again", 0.02, 1.0, hidden=True),
     Answering("2% wrong, second opinions; as many new hidden frauds again", 0.02, 1.0, 1000, hidden=True),
+    Answering("2% wrong, second opinions; 60% answer, the others volunteer", 0.02, 1.0, response=0.6),
 )
 
 
@@ -80,8 +92,12 @@ def noise(pool: Pool, meanings: dict[str, Meaning], how: Answering, n_windows: i
         for m, found in rows.items():
             p, alerted = window.probability[m], window.alerted(m)
             target = f1_of(window.labels, alerted)
-            sample = audited_window(p, alerted, np.where(asked, said, np.nan), asked, pi, standing)
-            naive = audited_window(p, alerted, np.where(asked, once, np.nan), asked, pi)
+            answered = heard = asked
+            if how.response < 1:
+                answered = asked & (rng.random(N) < how.response)
+                heard = answered | (asked & volunteered(window.labels, alerted, rng))
+            sample = audited_window(p, alerted, np.where(answered, said, np.nan), asked, pi, standing)
+            naive = audited_window(p, alerted, np.where(heard, once, np.nan), asked, pi)
             cells: list[float] = []
             for of in (sample, replace(naive, policy=AnswerPolicy(error=0))):
                 f1 = f1_figure(of, meanings[m])
@@ -109,7 +125,8 @@ def main() -> None:
     print(
         f"Claims of a missed fraud that stand for more than {POLICY.answers.lone_weight:g} predictions are "
         "asked about again, and the second opinion errs as often as the first. The last three columns: "
-        "everybody believed at once. Nothing changed but in the rows of new hidden frauds: there the "
+        "everybody believed at once, and what was volunteered taken for an answer. Nothing changed but in "
+        "the rows of new hidden frauds: there the "
         f"alarm (level {POLICY.gap_level:.0%}) is right.\n"
     )
     print(

@@ -34,6 +34,7 @@ class Log:
     days: list[ScoredDay] = field(default_factory=list)
     digests: list[list[str]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    answered_ms: dict[str, int] = field(default_factory=dict)
 
     def add(self, scored: ScoredDay) -> None:
         """Add a day; everybody consents, so every prediction of it is among its rows."""
@@ -44,6 +45,8 @@ class Log:
         for row in scored.rows:
             if row["event"] != "prediction" or row["event_id"] in flagged:
                 self.events.append(parse_row(row))
+            if row["answers_audit"]:
+                self.answered_ms.setdefault(str(row["prediction_id"]), int(str(row["recorded_ms"])))
 
     def until_ms(self, day: int) -> int:
         """Return the midnight after so many days."""
@@ -57,7 +60,10 @@ class Log:
     def between(
         self, first: int, last: int, labels: Mapping[str, Known], *, corrected: bool = False
     ) -> Observations:
-        """Return the predictions of the days [first, last); `corrected`: with no error in what was said."""
+        """Return the predictions of the days [first, last) as they are seen when the last one ends.
+
+        `corrected`: with no error in what was said.
+        """
         days = self.days[first:last]
         found = [labels.get(d, NOTHING) for digests in self.digests[first:last] for d in digests]
         known = np.array([item.label for item in found])
@@ -66,6 +72,8 @@ class Log:
             known = np.where(np.isnan(known), np.nan, np.concatenate([day.day.fraud for day in days]))
             standing = np.where(np.isnan(known), Standing.UNKNOWN, Standing.CONFIRMED).astype(np.int8)
         asked = np.concatenate([day.asked for day in days])
+        now_ms = self.until_ms(last)
+        answered = np.array([self.answered_ms.get(p, now_ms) < now_ms for day in days for p in day.ids], bool)
         seen = concatenate([day.day.seen for day in days])
         return Observations(
             predicted_ms=seen.times(),
@@ -79,7 +87,7 @@ class Log:
             },
             labels=known,
             standing=standing,
-            volunteered=np.isfinite(known) & ~asked,
+            volunteered=np.isfinite(known) & ~answered,
             audit_asked=asked,
             audit_probability=np.concatenate([day.audit_probability for day in days]),
             latency_ms=np.full(len(seen), 5.0),

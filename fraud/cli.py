@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from fraud.cli_cluster import add_cluster_commands
+from fraud.cli_deploy import add_deploy_command
 from fraud.cli_feedback import add_feedback_commands
 from fraud.cli_figures import add_figures
 from fraud.cli_monitor import add_monitor_command
@@ -18,6 +19,7 @@ from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
 from fraud.cli_release import add_release_commands
 from fraud.cli_retrain import add_retraining_commands
+from fraud.cli_schema import add_schema_command
 from fraud.cli_score import add_score_commands
 from fraud.cli_tune import add_tune
 from fraud.cli_webhooks import add_webhook_commands
@@ -62,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     add_webhook_commands(commands)
     add_node_commands(commands)
     add_cluster_commands(commands)
+    add_deploy_command(commands)
+    add_schema_command(commands)
     return parser
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from fraud.errors import TableError
 from fraud.settings import Settings
 
-_SHOWN = 20
-
 
 def add_score_commands(commands: Any) -> None:
     """Add `score` and `key`."""
@@ -28,10 +26,8 @@ def add_score_commands(commands: Any) -> None:
 
 
 def _score(options: argparse.Namespace, settings: Settings) -> None:
-    import csv
-
     from fraud.serving.champion import Champion
-    from fraud.serving.large_batch import score_large_file
+    from fraud.tables.to_file import score_file
     from fraud.wiring import model_registry
 
     if options.out.suffix.lower() not in (".parquet", ".pq"):
@@ -39,21 +35,16 @@ def _score(options: argparse.Namespace, settings: Settings) -> None:
     if not options.file.is_file():
         raise TableError(f"{options.file}: there is no such file.", code="file_missing")
     scorer = Champion(model_registry(settings), settings.models.artifacts).scorer
-    result = score_large_file(scorer, options.file, options.out, datetime.now(UTC))
-    rejected = sorted(result.rejected, key=lambda rejection: rejection.row)
-    if options.rejected is not None:
-        with options.rejected.open("w", newline="", encoding="utf-8") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(("row", "column", "reason"))
-            rows.writerows((r.row, r.column, r.reason) for r in rejected)
-    else:
-        for rejection in rejected[:_SHOWN]:
-            print(f"row {rejection.row}: {rejection.column} {rejection.reason}")
-        if len(rejected) > _SHOWN:
-            print(f"... and {len(rejected) - _SHOWN:,} more; --rejected FILE lists all")
+    result = score_file(scorer, options.file, options.out, datetime.now(UTC), options.rejected)
+    if options.rejected is None:
+        for line, row, column, rule in result.first_refused:
+            print(f"row {row} (line {line}): {column} {rule}")
+        if result.n_refused > len(result.first_refused):
+            others = result.n_refused - len(result.first_refused)
+            print(f"... and {others:,} more; --rejected FILE lists all")
     print(
-        f"{result.model_version.version} scored {result.n_scored:,} rows to {options.out}, "
-        f"{len(rejected):,} rows do not fit"
+        f"{result.version} scored {result.n_scored:,} rows to {options.out}, "
+        f"{result.n_refused:,} rows do not fit"
     )
 
 

@@ -108,7 +108,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A user's word on one prediction: right, or wrong and what the transaction was."""
+    """A user's word on one prediction: right, or wrong and what the transaction was.
+
+    `answers_audit`: whether it answers the question that the lot of the audit sample put to its sender, or
+    was volunteered; None in records from before this was kept.
+    """
 
     flag_id: str
     flagged_at: datetime
@@ -118,6 +122,7 @@ class Flag:
     comment: str
     consent_version: str
     reporter: str
+    answers_audit: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,10 +221,11 @@ class ModelRegistry:
         older = (self._optional(bundle.CHANGELOG_FILE, revision) or b"").decode("utf-8", "replace")
         return ReleasePlan(next_version(base, change.size, taken), ReleaseNotes(base, change, older))
 
-    def record(self, directory: Path, message: str) -> str:
+    def record(self, directory: Path, message: str, *, first_by: str | None = None) -> str:
         """Store a verified bundle under the version its manifest names; return the revision.
 
-        A bundle without a signature gets this registry's, if it has a key.
+        A bundle without a signature gets this registry's, if it has a key. With `first_by`, who decides it,
+        the same commit makes the version the champion of a registry that has none.
 
         Raises
         ------
@@ -250,6 +251,10 @@ class ModelRegistry:
             yield from (Delete(path) for path in present - kept)
             yield from (Add(path, directory / path) for path in listed)
             yield from extra
+            old = Aliases() if parent is None else self._aliases_at(parent)
+            if first_by is not None and old.champion is None:
+                first = self._renewed(old, replace(old, champion=version))
+                yield from self._alias_files(parent, first, "promote", version, first_by)
 
         revision = self._commit(operations, message)
         try:
@@ -396,7 +401,6 @@ class ModelRegistry:
         expected: int | None = None,
     ) -> Aliases:
         """Commit changed aliases and the line of who changed them; no change makes no commit."""
-        at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
         result: list[Aliases] = []
 
         def operations(parent: str | None) -> Iterable[Operation]:
@@ -406,23 +410,34 @@ class ModelRegistry:
                     "Somebody else decided meanwhile; look at what serves now and decide again.",
                     code=DECIDED_MEANWHILE,
                 )
-            new = change(old)
-            if new != old:
-                new = replace(new, sequence=old.sequence + 1)
-                if new.champion != old.champion:
-                    new = replace(new, promoted_at=at)
+            new = self._renewed(old, change(old))
             result.append(new)
-            if new == old and parent is not None:
-                return
-            document = new.roles | {"sequence": new.sequence, "promoted_at": new.promoted_at}
-            yield Add(ALIASES_FILE, (json.dumps(document, indent=1) + "\n").encode())
-            line = {"at": at, "action": action, "version": version or new.champion, "who": who}
-            kept = [] if parent is None else self._decision_lines(parent)[1 - _DECISIONS_KEPT :]
-            lines = [*kept, json.dumps(line | {"sequence": new.sequence})]
-            yield Add(DECISIONS_FILE, ("\n".join(lines) + "\n").encode())
+            if new != old or parent is None:
+                yield from self._alias_files(parent, new, action, version or new.champion, who)
 
         self._commit(operations, f"{message} (by {who})" if who else message)
         return result[-1]
+
+    def _now(self) -> str:
+        return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+
+    def _renewed(self, old: Aliases, new: Aliases) -> Aliases:
+        """Return changed aliases with their number, and the time if the champion is another."""
+        if new == old:
+            return old
+        at = old.promoted_at if new.champion == old.champion else self._now()
+        return replace(new, sequence=old.sequence + 1, promoted_at=at)
+
+    def _alias_files(
+        self, parent: str | None, new: Aliases, action: str, version: str | None, who: str
+    ) -> Iterable[Operation]:
+        """Yield the aliases' file, and the decisions with one more line."""
+        document = new.roles | {"sequence": new.sequence, "promoted_at": new.promoted_at}
+        yield Add(ALIASES_FILE, (json.dumps(document, indent=1) + "\n").encode())
+        line = {"at": self._now(), "action": action, "version": version, "who": who}
+        kept = [] if parent is None else self._decision_lines(parent)[1 - _DECISIONS_KEPT :]
+        lines = [*kept, json.dumps(line | {"sequence": new.sequence})]
+        yield Add(DECISIONS_FILE, ("\n".join(lines) + "\n").encode())
 
     def _commit(self, operations: Any, message: str) -> str:
         """Commit on the head, computing the change anew whenever somebody else was quicker."""

@@ -270,6 +270,7 @@ class FraudService:
         session: str = "",
         address: str = "",
         request_key: RequestKey | None = None,
+        answers_audit: bool = False,
     ) -> Receipt:
         """Keep a person's word on a prediction; return once it survives a crash.
 
@@ -281,11 +282,13 @@ class FraudService:
         session : anything that tells people apart; only its keyed hash is kept
         address : network address that the answer came from; counted for a while, never kept
         request_key : a request that comes again with its key is answered with its first receipt
+        answers_audit : the person was shown the question of the audit lot and answers it; False: volunteered
 
         Raises
         ------
         FlagError
-            No consent, an unknown verdict, no label, a comment that is too long, or another request's key.
+            No consent, an unknown verdict, no label, a comment that is too long, another request's key, or
+            an answer to a question that the lot did not put.
         RateLimited
             Too many answers of this session or address in a short time.
         NotFound
@@ -307,6 +310,7 @@ class FraudService:
             comment=clean_comment(comment),
             consent_version=CONSENT_VERSION,
             reporter=self._pseudonym(session),
+            answers_audit=answers_audit,
         )
         rows = submission(
             prediction,

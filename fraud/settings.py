@@ -401,9 +401,14 @@ def _repository(env: Mapping[str, str], name: str) -> str | None:
     raw = env.get(name)
     if not raw:
         return None
-    if not _REPOSITORY.fullmatch(raw) or ".." in raw or "--" in raw or raw.endswith(".git"):
+    if not is_repository_name(raw):
         raise SettingsError(f"{name} must be ORG/NAME, as on the Hub.", code="settings", field=name)
     return raw
+
+
+def is_repository_name(text: str) -> bool:
+    """Return whether a text is ORG/NAME as the Hub takes it."""
+    return bool(_REPOSITORY.fullmatch(text)) and not (".." in text or "--" in text or text.endswith(".git"))
 
 
 def _limit(env: Mapping[str, str], name: str, default: str) -> str:

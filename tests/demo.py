@@ -21,16 +21,19 @@ def free_port() -> int:
 class Demo:
     """The real app.py in a process of its own."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, environment: dict[str, str], log: Path, cwd: Path = ROOT, python: str = sys.executable
+    ) -> None:
         self.url = f"http://127.0.0.1:{environment['FRAUD_PORT']}"
         self._environment = environment
         self._log = log
+        self._cwd, self._python = cwd, python
         self.start()
 
     def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+                [self._python, "app.py"], cwd=self._cwd, env=self._environment, stdout=log, stderr=log
             )
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:

@@ -1,6 +1,6 @@
 """Schedule the retraining as a Hugging Face Job: `python deploy/schedules/hf_job.py ORG/SPACE [CRON]`.
 
-The job clones the Space's repository, installs its locked requirements and calls the one command. The token
+The job clones the Space's repository, installs its requirements and calls the one command. The token
 of whoever runs this (`hf auth login`) must be allowed to create jobs. The settings of this shell go with it:
 FRAUD_HUB_TOKEN, FRAUD_SIGNING_KEY (the base64 seed), FRAUD_WEBHOOKS (a file goes as its text) and
 FRAUD_WEBHOOK_SECRETS as secrets. A job's disk ends with it: dataset and models must be on the Hub
@@ -36,8 +36,8 @@ def job_command(space: str) -> list[str]:
     script = [
         f"git clone --depth 1 https://huggingface.co/spaces/{space} /fraud || exit 2",
         "cd /fraud || exit 2",
-        "python -m pip install --quiet -r requirements.lock.txt || exit 2",
-        "FRAUD_PYTHON=python deploy/schedules/retrain.sh",
+        "python -m pip install --quiet -r requirements.txt || exit 2",
+        "FRAUD_PYTHON=python sh deploy/schedules/retrain.sh",
         "code=$?",
         '[ "$code" -eq 1 ] && exit 0',
         'exit "$code"',

@@ -28,6 +28,12 @@ class FlagRequest(BaseModel):
     label: Literal["fraud", "legitimate"] = Field(description="What the transaction was.")
     comment: str = Field(default="", description="At most 2,000 characters.")
     consent: bool = Field(description=f"Agreement to keep what wording {CONSENT_VERSION} names.")
+    answers_audit: bool = Field(
+        default=False,
+        description="True only if the prediction came with `audit_asked` and your user was therefore asked "
+        "what it was, whatever they thought of it. Leave it out for whatever they reported by themselves: "
+        "how well the models do is reckoned from answers to the lot alone.",
+    )
     reporter: str = Field(
         default="",
         max_length=200,
@@ -72,7 +78,10 @@ def add_feedback(app: FastAPI, service: FraudService) -> None:
     ) -> ReceiptAnswer:
         """Keep a word on a prediction; answered once it survives a crash."""
         address = _address_of(http)
-        sent = json.dumps(request.model_dump(), sort_keys=True).encode()  # ASCII: half a surrogate pair too
+        # What came later is left out where it says nothing, so that a key outlasts an update of the demo.
+        later = set() if request.answers_audit else {"answers_audit"}
+        said = request.model_dump(exclude=later)
+        sent = json.dumps(said, sort_keys=True).encode()  # ASCII: half a surrogate pair too
         receipt = service.flag(
             request.prediction_id,
             request.verdict,
@@ -81,6 +90,7 @@ def add_feedback(app: FastAPI, service: FraudService) -> None:
             consent=request.consent,
             session=request.reporter or address,
             address=address,
+            answers_audit=request.answers_audit,
             request_key=None if idempotency_key is None else request_key(idempotency_key, sent),
         )
         return _receipt_answer(receipt)

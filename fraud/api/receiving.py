@@ -1,5 +1,6 @@
-"""Where the web application takes the nodes' acknowledgements, and shows who serves what."""
+"""What the web application is told: by nodes what they serve, by the Hub that a repository moved."""
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -8,9 +9,10 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from fraud.errors import WebhookRefused
+from fraud.service import FraudService
 from fraud.settings import Settings
 from fraud.webhooks.board import AcknowledgementBoard
-from fraud.webhooks.hub_event import LARGEST_HUB_BODY
+from fraud.webhooks.hub_event import LARGEST_HUB_BODY, read_hub_event
 from fraud.webhooks.received import ReceivedStore, Reception
 from fraud.webhooks.signing import verify
 from fraud.wiring import acknowledgement_board, received_webhooks
@@ -25,10 +27,47 @@ def pairs(http: Request) -> list[tuple[str, str]]:
     return http.headers.items()
 
 
-def take_acknowledgements(app: FastAPI, settings: Settings) -> None:
-    """Add the routes of acknowledgements as configured."""
+def receive_webhooks(app: FastAPI, settings: Settings, service: FraudService) -> None:
+    """Add the routes of acknowledgements and of the Hub's notices as configured."""
     board, received = acknowledgement_board(settings), received_webhooks(settings)
     add_acknowledgements(app, board, received, settings.nodes.acknowledge_secrets)
+    add_hub_notices(app, "model", settings.hub.models, settings.nodes.hub_secrets, service.refresh)
+
+
+def add_hub_notices(
+    app: FastAPI, kind: str, repository: str | None, secrets: Sequence[str], look: Callable[[], object]
+) -> None:
+    """Add `POST /webhooks/<kind>`: the Hub's own webhook that a repository moved, which makes us `look`.
+
+    It says nothing that is believed but that a look may be worth while. One look runs and one waits, for what
+    moved meanwhile: however often an event is sent again, it costs no more than that.
+
+    Parameters
+    ----------
+    kind : "model" or "dataset"
+    repository : ORG/NAME; None where ours is on no Hub, and every event is about another
+    look : called on a thread of its own, beside the answer
+    """
+    waiting, running = threading.Lock(), threading.Lock()
+
+    def once() -> None:
+        with running:
+            waiting.release()
+            look()
+
+    def take(headers: list[tuple[str, str]], body: bytes) -> bool:
+        change = read_hub_event(headers, body, secrets)
+        ours = change.kind == kind and change.repository == repository
+        moved = ours and any(ref.revision is not None for ref in change.refs)
+        if moved and waiting.acquire(blocking=False):
+            threading.Thread(target=once, name=f"look-{kind}", daemon=True).start()
+        return moved
+
+    @app.post(f"/webhooks/{kind}", status_code=202, include_in_schema=False)
+    async def notice(http: Request) -> JSONResponse:
+        """Take the Hub's word that our repository moved."""
+        moved = await run_in_threadpool(take, pairs(http), await http.body())
+        return JSONResponse({"reception": "fresh" if moved else "ignored"}, 202)
 
 
 def add_acknowledgements(

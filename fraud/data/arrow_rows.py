@@ -53,6 +53,8 @@ MISSING_WORDS = frozenset(
 )
 """Texts that a CSV's reader (pandas) takes for a missing value; the empty text is another."""
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_EVEN = r"^[!-~]([ -~]*[!-~])?\z"
+_MISSING = pa.array(sorted(MISSING_WORDS), pa.string())
 Flags = NDArray[np.bool_]
 
 
@@ -218,7 +220,8 @@ def _texts(column: pa.Array | None, field: InputField | None, n: int, doubts: _D
         return Coded(np.full(n, -1, np.int32), ())
     levels = None if field is None or field.open_levels or not field.levels else frozenset(field.levels)
     odd = [
-        _is_odd(text) or (levels is not None and text != "" and text not in levels) for text in coded.values
+        (not plain and _is_odd(text)) or (levels is not None and text != "" and text not in levels)
+        for plain, text in zip(_plainly_even(coded.values), coded.values, strict=True)
     ]
     empty = [text == "" for text in coded.values]
     codes = np.where(np.array([*empty, False])[coded.codes], np.int32(-1), coded.codes)
@@ -226,6 +229,13 @@ def _texts(column: pa.Array | None, field: InputField | None, n: int, doubts: _D
     if field is not None and field.required:
         doubts.add(codes < 0)
     return Coded(codes, coded.values)
+
+
+def _plainly_even(texts: Sequence[str]) -> list[bool]:
+    """Return which texts `_is_odd` need not look at: short printable ASCII without blanks at its ends."""
+    column = pa.array(texts, pa.string())
+    fine = pc.and_(pc.match_substring_regex(column, _EVEN), pc.less_equal(pc.binary_length(column), MAX_TEXT))
+    return pc.and_not(fine, pc.is_in(column, _MISSING)).to_pylist()  # type: ignore[no-any-return]
 
 
 def _is_odd(text: str) -> bool:

@@ -224,6 +224,18 @@ def transactions_from_frame(frame: "pd.DataFrame", profile: Profile) -> Transact
     return table.take(np.argsort(time_ms, kind="stable"))
 
 
+def labels_of(frame: "pd.DataFrame", profile: Profile, time_ms: Integers | None) -> tuple[Floats, Integers]:
+    """Return the labels of a table's rows and when each became known, given the rows' times.
+
+    Raises
+    ------
+    TableError
+        As `transactions_from_frame`, about a label or the time of its report.
+    """
+    labels = _labels(frame, profile)
+    return labels, _known_at(frame, profile, labels, time_ms)
+
+
 def concatenate(tables: Sequence[Transactions]) -> Transactions:
     """Return all rows of tables of one profile, ordered by time."""
     first = tables[0]

@@ -6,6 +6,7 @@ the same to the last bit whether it was computed from a year of events or from a
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,11 +41,13 @@ _OF_AMOUNT = {"ratio", "zscore", "max_ratio"}
 class EntityIndex:
     """The events of one grouping (say, of each card), laid out for look-ups by time.
 
-    `keys` are the sorted group keys, composed of the positions of the `by` columns' texts in `vocabularies`.
+    `keys` are the sorted group keys, composed of the positions of the `by` columns' texts in `vocabularies`;
+    `values` are those texts, in the order of their positions.
     """
 
     by: tuple[str, ...]
     vocabularies: tuple[Mapping[str, int], ...]
+    values: tuple[tuple[str, ...], ...]
     keys: I64
     offsets: I64
     times: I64
@@ -60,7 +63,10 @@ class EntityIndex:
         if len(transactions) == 1:
             return np.array([self._group_of(transactions)], np.int64)
         key, missing = _compose(
-            [_translate(transactions.texts[n], v) for n, v in zip(self.by, self.vocabularies, strict=True)],
+            [
+                _translate(transactions.texts[name], values, vocabulary)
+                for name, values, vocabulary in zip(self.by, self.values, self.vocabularies, strict=True)
+            ],
             [len(v) for v in self.vocabularies],
         )
         if not len(self.keys):
@@ -83,7 +89,9 @@ class EntityIndex:
         return position if position < len(self.keys) and self.keys[position] == key else -1
 
 
-def _translate(column: Coded, vocabulary: Mapping[str, int]) -> I64:
+def _translate(column: Coded, values: tuple[str, ...], vocabulary: Mapping[str, int]) -> I64:
+    if column.values is values:  # rows of the indexed table itself, as all blocks of a scored file are
+        return column.codes.astype(np.int64)
     lookup = np.array([vocabulary.get(value, -1) for value in column.values] + [-1], np.int64)
     return lookup[column.codes]
 
@@ -117,6 +125,7 @@ def build_index(transactions: Transactions, by: tuple[str, ...], profile: Profil
     return EntityIndex(
         by=by,
         vocabularies=vocabularies,
+        values=tuple(column.values for column in columns),
         keys=keys,
         offsets=np.append(starts, len(rows)).astype(np.int64),
         times=times,
@@ -164,10 +173,14 @@ class History:
         self._indexes = dict(indexes)
 
     @classmethod
-    def of(cls, transactions: Transactions, profile: Profile) -> "History":
-        """Index all groupings of a profile over a table ordered by time."""
-        groupings = dict.fromkeys(aggregate.by for aggregate in profile.features.history)
-        return cls(profile, {by: build_index(transactions, by, profile) for by in groupings})
+    def of(
+        cls, transactions: Transactions, profile: Profile, threads: ThreadPoolExecutor | None = None
+    ) -> "History":
+        """Index all groupings of a profile over a table ordered by time; on `threads` if there are."""
+        groupings = list(dict.fromkeys(aggregate.by for aggregate in profile.features.history))
+        run = map if threads is None else threads.map
+        indexes = run(lambda by: build_index(transactions, by, profile), groupings)
+        return cls(profile, dict(zip(groupings, indexes, strict=True)))
 
     def with_main_entity(self, past: Transactions) -> "History":
         """Return a history in which `past` replaces everything known of the main entity's own past."""

@@ -25,6 +25,8 @@ it names with what was shown, or the kept prediction, is removed, and the withdr
   enough: its rows differ in `node` and `consent_version` only.
 - `audit_probability` is the chance with which a person was to be asked about the prediction, whatever they
   thought of it, and `audit_asked` whether they were; null where no lot was drawn.
+- `answers_audit` says of a flag whether it answers the question that the lot put; false where it was
+  volunteered, null in older rows, of which nobody knows.
 - Rows of an older schema version lack its later columns; they read as null.
 
 Flags are volunteered, so they over-represent mistakes: a metric on flags alone is biased. Every row was kept

@@ -17,7 +17,7 @@ from fraud.errors import FlagError
 from fraud.feedback.canonical import canonical_json, checked_text, content_digest
 from fraud.records import MODELS, Flag, Prediction, Review, Withdrawal
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 MAX_COMMENT_LENGTH: Final = 2_000
 MAX_INPUT_LENGTH: Final = 200_000
 
@@ -58,6 +58,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "comment": "string",
     "consent_version": "string",
     "reporter": "string",
+    "answers_audit": "bool",
 }
 """The columns of the newest schema version in their order, each with its Arrow type."""
 
@@ -65,7 +66,7 @@ _COMMON: Final = (
     "schema_version", "prediction_id", "node", "profile", "content_digest", "consent_version",
 )  # fmt: skip
 
-ADDED: Final[Mapping[str, int]] = {"audit_asked": 2, "finding": 2}
+ADDED: Final[Mapping[str, int]] = {"audit_asked": 2, "finding": 2, "answers_audit": 3}
 """The columns that version 1 did not have, each with the version that brought it."""
 
 
@@ -158,12 +159,19 @@ def submission(
     Raises
     ------
     FlagError
-        The flag is about another prediction, its comment is too long or holds control characters, or the
-        transaction holds a value that JSON has no form for.
+        The flag is about another prediction, answers a question that the lot did not put, its comment is too
+        long or holds control characters, or the transaction holds a value that JSON has no form for.
     """
     if flag.prediction_id != prediction.prediction_id:
         raise FlagError(
             "The flag is about another prediction.", code="wrong_prediction", field="prediction_id"
+        )
+    if flag.answers_audit and audit_asked is not True:
+        raise FlagError(
+            "answers_audit: the lot did not fall on this prediction, so no question of it was answered; "
+            "leave it out.",
+            code="not_asked",
+            field="answers_audit",
         )
     shown = prediction_row(
         prediction,
@@ -181,6 +189,7 @@ def submission(
         "label": flag.label.value,
         "comment": clean_comment(flag.comment),
         "reporter": flag.reporter,
+        "answers_audit": flag.answers_audit,
     }
     return shown, _every_column(said)
 

@@ -55,11 +55,13 @@ _SHOWN = (
 )
 _OF_A_SUBMISSION = ("prediction_id", "profile", "content_digest", "verdict", "label", "consent_version")
 NULL_IN: Final[Mapping[str, tuple[str, ...]]] = {
-    "prediction": ("about_event_id", "verdict", "label", "finding", "comment", "reporter"),
+    "prediction": (
+        *("about_event_id", "verdict", "label", "finding", "comment", "reporter", "answers_audit"),
+    ),
     "flag": ("about_event_id", "finding", *_SHOWN),
-    "review": (*_OF_A_SUBMISSION, *_SHOWN),
+    "review": (*_OF_A_SUBMISSION, *_SHOWN, "answers_audit"),
     # Whatever else it held could be what was to be forgotten.
-    "withdrawal": (*_OF_A_SUBMISSION, *_SHOWN, "finding", "comment", "reporter"),
+    "withdrawal": (*_OF_A_SUBMISSION, *_SHOWN, "finding", "comment", "reporter", "answers_audit"),
 }
 """The columns that are null in every row of a kind."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -159,6 +161,7 @@ def _flag_event(row: Mapping[str, object]) -> FlagEvent:
         comment=_comment(row),
         consent_version=_text(row, "consent_version"),
         reporter=_text(row, "reporter"),
+        answers_audit=_yes_or_no(row, "answers_audit"),
     )
     return FlagEvent(flag.flag_id, _text(row, "node"), _text(row, "profile"), _digest(row), flag)
 
@@ -183,15 +186,20 @@ def _withdrawal_event(row: Mapping[str, object]) -> WithdrawalEvent:
 
 
 def _audit(row: Mapping[str, object]) -> tuple[bool | None, float | None]:
-    asked = row.get("audit_asked")
-    if asked is not None and not isinstance(asked, bool):
-        _refuse("audit_asked", "must be true, false or null")
+    asked = _yes_or_no(row, "audit_asked")
     probability = None if row.get("audit_probability") is None else _number(row, "audit_probability", 1.0)
     if probability == 0.0:
         _refuse("audit_probability", "must be above 0")
     if asked is not None and probability is None:
         _refuse("audit_probability", "is needed where audit_asked is given")
     return asked, probability
+
+
+def _yes_or_no(row: Mapping[str, object], field: str) -> bool | None:
+    value = row.get(field)
+    if value is not None and not isinstance(value, bool):
+        _refuse(field, "must be true, false or null")
+    return value
 
 
 def _comment(row: Mapping[str, object]) -> str:

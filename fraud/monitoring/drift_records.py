@@ -16,7 +16,8 @@ class Reason:
 
     Codes of a column: `distribution_changed`, `missing_changed`, `unseen_levels`, `effect_too_small`,
     `too_few_rows`, `nothing_to_compare`, `seen_in_like_period`, `window_shorter_than_a_week`.
-    Codes of a report: `no_reference`, `no_rows`, `columns_drifted`, `no_column_drifted`, `nothing_judged`.
+    Codes of a report: `no_reference`, `no_rows`, `columns_drifted`, `no_column_drifted`, `nothing_judged`,
+    `unreadable`.
     Assumptions: `day_variation_unknown`, `no_times`, `no_entities`, `same_entities`.
     """
 

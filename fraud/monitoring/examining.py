@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fraud.models.reference import Reference as Sketch
 from fraud.models.reference import Sketch as WindowSketch
 from fraud.models.reference import in_batches
 from fraud.monitoring.alerts import AlertPolicy
-from fraud.monitoring.assessing import ModelAssessment, Reference, assess, of_version, window_of
+from fraud.monitoring.assessing import ModelAssessment, Reference, assess, of_model, window_of
 from fraud.monitoring.audited import mature
 from fraud.monitoring.calibration import ScoreBand, score_bands
 from fraud.monitoring.domain import DomainReport, compare_stretches
@@ -31,8 +32,9 @@ from fraud.monitoring.drift import (
     without_reference,
 )
 from fraud.monitoring.drift_records import Curve, DriftReport
+from fraud.monitoring.drift_records import Reason as DriftReason
 from fraud.monitoring.estimated import fit_meaning
-from fraud.monitoring.observations import Observations
+from fraud.monitoring.observations import Observations, Stretch
 from fraud.monitoring.segments import SegmentAssessment, SegmentPolicy, amount_edges, assess_segments
 from fraud.monitoring.verdicts import EvidencePolicy
 from fraud.records import MODELS
@@ -100,7 +102,8 @@ class Examination:
     Attributes
     ----------
     n_predictions : of the window, by the serving version; of other versions `operations` knows
-    n_mature : predictions of the earlier window whose labels have had their time
+    n_mature : predictions of the earlier window whose labels have had their time, by the serving version
+    n_labels : how many of those have a label
     calibration : model -> what share of predictions near a score were frauds
     curves : distributions then and now of the columns that moved most
     """
@@ -110,6 +113,7 @@ class Examination:
     expectation: Expectation
     n_predictions: int
     n_mature: int
+    n_labels: int
     models: Mapping[str, ModelAssessment]
     calibration: Mapping[str, tuple[ScoreBand, ...]]
     segments: tuple[SegmentAssessment, ...]
@@ -170,40 +174,59 @@ def examine(
     until_ms: int,
     policy: MonitoringPolicy,
     like_period: Observations | None = None,
+    unused_share: Mapping[str, float] = MappingProxyType({}),
 ) -> Examination:
     """Return what the observations say of the serving version.
 
     Parameters
     ----------
     window : predictions of [until - window, until), of any version
-    matured : of [until - delay - window, until): the first part of it has had its labels' delay
+    matured : of [until - delay - window, until - delay); what is younger in it is left out
     baseline : the serving version's first days, before the window; empty where the log does not reach back
+    unused_share : "window" and "matured" -> the share of their predictions that could not be read, and are
+        not in them
     like_period : of the window's counterpart a year before, by any version: what was a season then is no
         drift now; None or empty where the log does not reach back
     """
     profile = expected.profile
-    ours, earlier = (of_version(part, expected.version) for part in (window, matured))
+    ours, earlier = (of_model(part, expected.version, expected.manifest_digest) for part in (window, matured))
+    delay_ms = round(profile.features.label_delay_days * DAY_MS)
+    old = mature(earlier, until_ms, delay_ms)
+    end_ms = until_ms - delay_ms
+    stretch = Stretch(end_ms - policy.window_ms, end_ms, unused_share.get("matured", 0.0))
     models = {
         model: assess(
-            earlier, model, profile, expected.models.get(model), as_of_ms=until_ms, policy=policy.evidence
+            old,
+            model,
+            profile,
+            expected.models.get(model),
+            as_of_ms=until_ms,
+            policy=policy.evidence,
+            now=ours,
+            stretch=stretch,
         )
         for model in MODELS
     }
-    old = mature(earlier, until_ms, round(profile.features.label_delay_days * DAY_MS))
     calibration = {
         model: score_bands(
             window_of(old, model, policy.evidence.answers), None if reference is None else reference.meaning
         )
         for model, reference in ((model, expected.models.get(model)) for model in MODELS)
     }
-    parts = assess_segments(old, profile, expected.models, expected.amount_edges, policy.segments)
+    parts = assess_segments(old, profile, expected.models, expected.amount_edges, policy.segments, stretch)
     drift, curves = _drift(expected, ours, like_period, policy)
+    unread = unused_share.get("window", 0.0)
+    if unread > policy.evidence.max_unused:  # what a column shows of the rest stays, and is told of
+        found = {"found": round(unread, 4), "needed": policy.evidence.max_unused}
+        reasons = (DriftReason("unreadable", found),)
+        drift = replace(drift, verdict="insufficient evidence", reasons=reasons)
     return Examination(
         until_ms=until_ms,
         window_ms=policy.window_ms,
         expectation=expected,
         n_predictions=len(ours),
         n_mature=len(old),
+        n_labels=int(np.isfinite(old.labels).sum()),
         models=models,
         calibration=calibration,
         segments=parts,

@@ -44,12 +44,12 @@ def f1_over_time(
     _mark_versions(figure, runs)
     figure.update_layout(margin={"t": 26})
     figure.update_yaxes(title=say("f1", language), rangemode="tozero", nticks=6)
-    _dated(figure, runs)
+    _dated(figure, _matured_ms(runs[0]), runs[-1].until_ms)
     return figure
 
 
 def _add_f1(figure: go.Figure, runs: Sequence[RunLine], name: str, colour: str, language: str) -> None:
-    times = [_time(run.until_ms) for run in runs]
+    times = [_time(_matured_ms(run)) for run in runs]
     found = [run.figures.get(f"f1:{name}") for run in runs]
     for low_or_high, fill in (("high", None), ("low", "tonexty")):
         figure.add_scatter(
@@ -64,6 +64,9 @@ def _add_f1(figure: go.Figure, runs: Sequence[RunLine], name: str, colour: str, 
         hovertemplate="%{x|%Y-%m-%d}: %{customdata}",
     )  # fmt: skip
     estimated = [run.figures.get(f"f1_estimated:{name}") for run in runs]
+    # What nobody can have labelled yet is promised by the scores alone, up to the end of the newest window.
+    times = [*times, _time(runs[-1].until_ms)]
+    estimated = [*estimated, runs[-1].figures.get(f"f1_estimated_now:{name}")]
     figure.add_scatter(
         x=times, y=[None if f is None else f["value"] for f in estimated], mode="lines",
         name=say("estimated_of", language, model=MODEL_TITLES[name]),
@@ -73,8 +76,13 @@ def _add_f1(figure: go.Figure, runs: Sequence[RunLine], name: str, colour: str, 
     )  # fmt: skip
 
 
+def _matured_ms(run: RunLine) -> int:
+    """Return when the predictions ended that a run's realised figures are of; earlier lines do not say."""
+    return int(run.figures.get("matured_end_ms") or run.until_ms)
+
+
 def _add_held_out(figure: go.Figure, runs: Sequence[RunLine], name: str, value: float, language: str) -> None:
-    first, last = runs[0].until_ms, runs[-1].until_ms
+    first, last = _matured_ms(runs[0]), runs[-1].until_ms
     pad = 0 if last > first else 3 * DAY_MS  # a line through a single point needs a length
     figure.add_scatter(
         x=[_time(first - pad), _time(last + pad)], y=[value, value], mode="lines", showlegend=False,
@@ -91,11 +99,11 @@ def _with_limits(found: Mapping[str, Any], language: str) -> str:
     return f"{number(value, language, 3)} ({number(low, language, 3)}\N{EN DASH}{number(high, language, 3)})"
 
 
-def _dated(figure: go.Figure, runs: Sequence[RunLine]) -> None:
-    """Name the first, the middle and the last run: more dates would meet each other on a phone."""
-    ends = sorted({0, len(runs) // 2, len(runs) - 1})
+def _dated(figure: go.Figure, first: int, last: int) -> None:
+    """Name the beginning, the middle and the end: more dates would meet each other on a phone."""
+    ends = sorted({first, (first + last) // 2, last})
     figure.update_xaxes(
-        type="date", tickvals=[_time(runs[i].until_ms) for i in ends], tickformat="%Y-%m-%d", tickangle=0,
+        type="date", tickvals=[_time(moment) for moment in ends], tickformat="%Y-%m-%d", tickangle=0,
         showgrid=False,
     )  # fmt: skip
     figure.update_layout(margin={"r": 40})
@@ -106,7 +114,7 @@ def _mark_versions(figure: go.Figure, runs: Sequence[RunLine]) -> None:
     for i, run in enumerate(runs):
         if i and run.model_version == runs[i - 1].model_version:
             continue
-        moment = _time(run.until_ms)
+        moment = _time(_matured_ms(run))
         figure.add_shape(
             type="line", x0=moment, x1=moment, y0=0, y1=1, yref="paper", layer="below",
             line={"color": MUTED, "width": 1},
@@ -241,7 +249,7 @@ def latency_over_time(runs: Sequence[RunLine], language: str) -> go.Figure | Non
     )
     figure.update_layout(showlegend=False)
     figure.update_yaxes(title="p95, ms", rangemode="tozero", nticks=5)
-    _dated(figure, runs)
+    _dated(figure, runs[0].until_ms, runs[-1].until_ms)
     return figure
 
 

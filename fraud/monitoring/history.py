@@ -378,7 +378,7 @@ class _RunLine(_Part):
     model_version: Name
     manifest_digest: Name
     state: Name
-    figures: dict[Name, _Interval | Number | None] = Field(max_length=100)
+    figures: dict[Name, _Interval | Number | Millis | None] = Field(max_length=100)
 
 
 _LEDGER: TypeAdapter[list[_RunLine]] = TypeAdapter(Annotated[list[_RunLine], Field(max_length=10 * MAX_RUNS)])

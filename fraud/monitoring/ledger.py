@@ -6,13 +6,12 @@ trace but its report, and the next one does its work again.
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fraud.durable import exclusive, sync_directory
+from fraud.durable import exclusive, write_text
 from fraud.errors import StorageError
 from fraud.monitoring.alerts import Alert, alerts_from_json
 
@@ -142,14 +141,3 @@ def write_ledger(directory: Path, ledger: Ledger) -> None:
         "runs": [run.to_json() for run in ledger.runs],
     }
     write_text(directory / LEDGER_FILE, json.dumps(document, indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file as a whole; return once it survives a crash."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, path)
-    sync_directory(path.parent)

@@ -4,7 +4,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
-from fraud.data.profile import Profile
+from fraud.data.profile import DAY_MS, Profile
 from fraud.data.table import Coded, Transactions, transactions_from_frame
 from fraud.data.validate import transactions_from_records, validate_transaction
 from fraud.errors import FlagError, TableError, TransactionError
@@ -36,9 +36,11 @@ from fraud.records import (
 _VOTED_ON = ("event_id", "content_digest", "recorded_ms", *(f"{model}_probability" for model in MODELS))
 _OBSERVED = (
     *_VOTED_ON,
-    *("transaction_json", "model_version", "latency_ms", "audit_asked", "audit_probability"),
+    *("transaction_json", "model_version", "manifest_digest"),
+    *("latency_ms", "audit_asked", "audit_probability"),
     *(f"{model}_decision" for model in MODELS),
 )
+_ROWS_AT_ONCE = 50_000
 _SAID = tuple(name for name in COLUMNS if name not in ("transaction_json", "history_json"))
 NEEDED = tuple(dict.fromkeys((*_SAID, "transaction_json")))
 """The columns of the schema that `observe` reads: all but the history that was sent along."""
@@ -59,6 +61,52 @@ class Observed:
     n_labels: int
     unused: Mapping[str, int]
 
+    @property
+    def unused_share(self) -> float:
+        """The part of the stretch's predictions that is left out."""
+        n_unused = sum(self.unused.values())
+        return n_unused / (n_unused + len(self.observations)) if n_unused else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first `days` in which a model answered, as far as they lie before a moment.
+
+    `manifest_digest` tells the model; `version` does where a record has no digest.
+    """
+
+    version: str
+    manifest_digest: str
+    days: float
+    before: datetime
+
+
+@dataclass
+class _FirstDays:
+    """A model's first days, of tables in any order: all of a table, or what is still early enough."""
+
+    wanted: Beginning
+    parts: list[pa.Table] = field(default_factory=list)
+    first_ms: int | None = None
+
+    def add(self, table: pa.Table) -> None:
+        wanted = self.wanted
+        nameless = pc.fill_null(pc.equal(table["manifest_digest"], ""), True)
+        named = pc.and_(nameless, pc.equal(table["model_version"], wanted.version))
+        ours = pc.or_(pc.fill_null(pc.equal(table["manifest_digest"], wanted.manifest_digest), False), named)
+        table = table.filter(pc.and_(ours, pc.less(table["recorded_ms"], _ms(wanted.before))))
+        if not table.num_rows:
+            return
+        earliest = pc.min(table["recorded_ms"]).as_py()
+        if self.first_ms is None or earliest < self.first_ms:
+            self.first_ms = earliest
+            self.parts = [self._early(part) for part in self.parts]
+        self.parts.append(self._early(table))
+
+    def _early(self, table: pa.Table) -> pa.Table:
+        end_ms = (self.first_ms or 0) + round(self.wanted.days * DAY_MS)
+        return table.filter(pc.less(table["recorded_ms"], end_ms))
+
 
 class Known(NamedTuple):
     """What is known of a content: 1 fraud or 0 legitimate, and what that rests on."""
@@ -77,6 +125,7 @@ def observe(
     *,
     as_of: datetime,
     trust: TrustPolicy,
+    beginnings: Mapping[str, Beginning] | None = None,
 ) -> dict[str, Observed]:
     """Return the predictions made in each stretch with the labels that were known at `as_of`.
 
@@ -87,12 +136,14 @@ def observe(
     Parameters
     ----------
     tables : valid rows of the dataset at one revision, in the columns of the event schema, in any parts;
-        read once
+        read once, and no more is kept of them than is asked for, what was said, and who predicted what when
     stretches : name -> [start, end)
+    beginnings : name -> the first days of a model, wherever in the log they are
     """
     said: list[Mapping[str, Any]] = []
     voted: list[pa.Table] = []
     seen: dict[str, list[pa.Table]] = {name: [] for name in stretches}
+    first = {name: _FirstDays(wanted) for name, wanted in (beginnings or {}).items()}
     for table in tables:
         predicted = pc.equal(table["event"], "prediction")
         said += table.filter(pc.invert(predicted)).to_pylist()
@@ -103,15 +154,33 @@ def observe(
             when = ours["recorded_ms"]
             inside = pc.and_(pc.greater_equal(when, _ms(start)), pc.less(when, _ms(end)))
             seen[name].append(ours.filter(inside))
+        for days in first.values():
+            days.add(ours)
     labels = _labels(said, voted, as_of, trust)
-    return {
-        name: _observed(pa.concat_tables(parts) if parts else None, labels, profile, as_of)
-        for name, parts in seen.items()
-    }
+    answered = _answered(said, as_of)
+    seen |= {name: days.parts for name, days in first.items()}
+    found = {}
+    for name in list(seen):  # each is let go before the next one is read
+        parts = seen.pop(name)
+        table = pa.concat_tables(parts) if parts else None
+        del parts
+        found[name] = _observed(table, labels, answered, profile, as_of)
+    return found
 
 
 def _ms(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def _answered(said: Sequence[Mapping[str, Any]], as_of: datetime) -> pa.Array:
+    """Return id and content of the predictions of which somebody answered the question of the lot.
+
+    Older flags do not say whether they do. A flag that names the prediction of another content answers none.
+    """
+    until_ms = _ms(as_of)
+    flags = (row for row in said if row["event"] == "flag" and row["answers_audit"])
+    known = {f"{f['prediction_id']} {f['content_digest']}" for f in flags if f["recorded_ms"] <= until_ms}
+    return pa.array(known, pa.string())
 
 
 def _labels(
@@ -168,7 +237,11 @@ def _what_was_shown(row: Mapping[str, Any]) -> PredictionEvent:
 
 
 def _observed(
-    seen: pa.Table | None, labels: Mapping[str, Known], profile: Profile, as_of: datetime
+    seen: pa.Table | None,
+    labels: Mapping[str, Known],
+    answered: pa.Array,
+    profile: Profile,
+    as_of: datetime,
 ) -> Observed:
     unused: Counter[str] = Counter()
     if seen is None:
@@ -181,9 +254,11 @@ def _observed(
     found = [labels.get(digest, NOTHING) for digest in seen["content_digest"].to_pylist()]
     known = np.array([item.label for item in found], np.float64)
     asked = _booleans(seen["audit_asked"])
+    questions = pc.binary_join_element_wise(seen["event_id"], seen["content_digest"], " ")
     observations = Observations(
         predicted_ms=_floats(seen["recorded_ms"]).astype(np.int64),
         version=_coded(seen["model_version"]),
+        digest=_coded(seen["manifest_digest"]),
         answers={
             model: ModelAnswers(
                 _floats(seen[f"{model}_probability"]),
@@ -193,7 +268,7 @@ def _observed(
         },
         labels=known,
         standing=np.array([item.standing for item in found], np.int8),
-        volunteered=np.isfinite(known) & ~asked,
+        volunteered=np.isfinite(known) & ~(asked & _booleans(pc.is_in(questions, answered))),
         audit_asked=asked,
         audit_probability=_floats(seen["audit_probability"]),
         latency_ms=_floats(seen["latency_ms"]),
@@ -254,21 +329,24 @@ def _lenient(profile: Profile) -> Profile:
 def _by_column(texts: pa.ChunkedArray, profile: Profile) -> Transactions:
     if len(texts) == 0:
         return transactions_from_records(profile, [])
-    lines = "\n".join(texts.to_pylist()).encode()
     options = pa_json.ParseOptions(explicit_schema=_schema(profile), unexpected_field_behavior="ignore")
-    block = pa_json.ReadOptions(block_size=max(1 << 20, 2 * max(len(t) for t in texts.to_pylist()) + 64))
-    table = pa_json.read_json(io.BytesIO(lines), read_options=block, parse_options=options)
-    found = transactions_from_frame(table.to_pandas(), profile)
+    parts = []
+    for start in range(0, len(texts), _ROWS_AT_ONCE):  # the texts of all at once would be there three times
+        lines = texts.slice(start, _ROWS_AT_ONCE).to_pylist()
+        block = pa_json.ReadOptions(block_size=max(1 << 20, 8 * max(map(len, lines)) + 64))
+        text = io.BytesIO("\n".join(lines).encode())
+        parts.append(pa_json.read_json(text, read_options=block, parse_options=options))
+    found = transactions_from_frame(pa.concat_tables(parts).to_pandas(), profile)
     return found.take(np.argsort(found.rows, kind="stable"))  # as they were predicted, not as they occurred
 
 
 def _schema(profile: Profile) -> pa.Schema:
     roles = profile.columns
     types: dict[str, pa.DataType] = dict.fromkeys(profile.text_columns, pa.string())
-    for field in profile.fields:
-        if field.kind != "category":
+    for one in profile.fields:
+        if one.kind != "category":
             kinds = {"number": pa.float64(), "boolean": pa.bool_(), "date": pa.string()}
-            types[field.column] = kinds[field.kind]
+            types[one.column] = kinds[one.kind]
     if roles.time is not None:
         types[roles.time] = pa.string() if roles.time_step_ms is None else pa.float64()
     if roles.id is not None:

@@ -77,12 +77,36 @@ def _performance(report: Mapping[str, Any], runs: Sequence[RunLine], language: s
     drawn = figures.f1_over_time(runs, report["held_out_f1"], language)
     if drawn is not None:
         blocks.append(Chart(say("f1_question", language), say("f1_legend", language), drawn))
+    ends = {key: day(report["matured"][key]) for key in ("start", "end")}
+    blocks.append(Paragraph(say("performance_of", language, **ends)))
     for name, model in report["models"].items():
         blocks.append(_figures_table(name, model, language))
+        blocks += [Paragraph(line) for line in _estimated_now(name, model, report["window"], language)]
         blocks += [Paragraph(line) for line in opinions_lines(model.get("opinions"), language)]
     blocks.append(Paragraph(say("naive_note", language), "note"))
     blocks.append(Paragraph(say("cbpe_note", language), "note"))
     return [*blocks, *_calibration(report, language)]
+
+
+def _estimated_now(
+    name: str, model: Mapping[str, Any], window: Mapping[str, str], language: str
+) -> list[str]:
+    found = model.get("estimated_now")
+    if not found or "f1" not in found["figures"]:
+        return []
+    f1 = found["figures"]["f1"]
+    return [
+        say(
+            "estimated_now",
+            language,
+            model=MODEL_TITLES[name],
+            value=shown("f1", f1["value"], language),
+            interval=interval("f1", f1, language),
+            n=number(found["n_predictions"], language, 0),
+            start=day(window["start"]),
+            end=day(window["end"]),
+        )
+    ]
 
 
 def _calibration(report: Mapping[str, Any], language: str) -> list[Block]:
@@ -115,7 +139,7 @@ def _figures_table(name: str, model: Mapping[str, Any], language: str) -> Table:
     for figure, found in realised["figures"].items():
         rows.append(
             [
-                figure_name(figure, language),
+                figure_name(figure, language, found.get("basis", "audit")),
                 shown(figure, found["value"], language),
                 interval(figure, found, language),
                 shown(figure, realised["naive_biased"].get(figure), language),
@@ -228,6 +252,7 @@ def _basis(report: Mapping[str, Any], language: str) -> list[Block]:
         [say("basis_window", language), _stretch(report["window"])],
         [say("basis_matured", language), _stretch(report["matured"])],
         [say("basis_predictions", language), number(report["n_predictions"], language, 0)],
+        *_unused(report, language),
         [say("basis_mature", language), number(report["n_mature"], language, 0)],
         [say("basis_labels", language), number(report["n_labels"], language, 0)],
     ]
@@ -235,3 +260,8 @@ def _basis(report: Mapping[str, Any], language: str) -> list[Block]:
         Heading(say("basis", language), "basis"),
         Table("", _header(("figure", "value"), language), rows, 2),
     ]
+
+
+def _unused(report: Mapping[str, Any], language: str) -> list[list[str]]:
+    n_unused = sum(report["unused"].values())
+    return [[say("basis_unused", language), number(n_unused, language, 0)]] if n_unused else []

@@ -63,6 +63,7 @@ class RealisedPerformance:
     f1_lasting : F1 with limits for the model and not only for this window; None without an estimate
     naive : name -> the same figure of all known labels unweighted; biased, since people flag mistakes, and
         since the lot prefers what is likely to be fraud
+    unused_share : of the stretch's predictions, by whatever model, the share that could not be read
     """
 
     n_predictions: int
@@ -74,6 +75,7 @@ class RealisedPerformance:
     figures: Mapping[str, Figure]
     f1_lasting: Estimate | None
     naive: Mapping[str, float | None]
+    unused_share: float = 0.0
 
     @property
     def response_rate(self) -> float | None:
@@ -90,6 +92,7 @@ class RealisedPerformance:
             "n_asked": self.n_asked,
             "n_answers": self.n_answers,
             "n_frauds": self.n_frauds,
+            "unused_share": round(self.unused_share, 6),
             "response_rate": None if rate is None else round(rate, 6),
             "figures": {name: figure.to_json() for name, figure in self.figures.items()},
             "f1_lasting": None if self.f1_lasting is None else self.f1_lasting.to_json(),

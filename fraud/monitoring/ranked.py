@@ -99,12 +99,13 @@ def precision_at_k(window: AuditedWindow, day: Integers, k: int) -> Figure:
 
     Parameters
     ----------
-    day : int [N]
+    day : int [N]; below 0 the prediction is left out
     """
     order = np.lexsort((np.arange(len(window)), -window.probability, day))
+    order = order[day[order] >= 0]
     top = np.zeros(len(window), bool)
     top[order[_place_within(day[order]) < k]] = True
-    return _share_of(window, top, k * len(np.unique(day)))
+    return _share_of(window, top, k * len(np.unique(day[order])))
 
 
 def _place_within(ordered: Integers) -> Integers:
@@ -137,7 +138,7 @@ def card_precision_at_k(window: AuditedWindow, day: Integers, card: Integers, k:
 
     Parameters
     ----------
-    day, card : int [N]; a card below 0 is unknown and left out
+    day, card : int [N]; a card below 0 is unknown and left out, and so is a day below 0
     """
     label = np.full(len(window), np.nan)
     label[window.rows] = window.labels
@@ -145,7 +146,7 @@ def card_precision_at_k(window: AuditedWindow, day: Integers, card: Integers, k:
     caught: set[int] = set()
     leading: list[int] = []
     n_found, exact = 0, True
-    days = np.unique(day)
+    days = np.unique(day[day >= 0])
     for today in days:
         best, members = _cards_of(window.probability, day, card, int(today), caught)
         for code in sorted(best, key=lambda c: -window.probability[best[c]])[:k]:

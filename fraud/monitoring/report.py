@@ -10,7 +10,7 @@ from fraud.monitoring.checks import State
 from fraud.monitoring.examining import Examination, as_json
 from fraud.monitoring.ledger import REPORT_SCHEMA
 
-TREND: Final = ("f1", "f1_estimated", "alert_rate")
+TREND: Final = ("f1", "f1_estimated", "f1_estimated_now", "alert_rate")
 """What the ledger keeps of a run for each model, to be drawn over time."""
 
 
@@ -33,9 +33,9 @@ def report_of(
 ) -> dict[str, Any]:
     """Return everything that a run found as a JSON object; the same inputs give the same object.
 
-    `window` is what drift and operations look at; `matured`, as long and ended by the label delay, is what
-    realised performance looks at. Figures named `naive_biased` rest on volunteered labels. `simulated`: no
-    customer is behind any figure.
+    `window` is what drift, operations and `estimated_now` look at; `matured`, as long and ended by the label
+    delay, is what realised and estimated performance look at, and what `n_mature` and `n_labels` count.
+    Figures named `naive_biased` rest on volunteered labels. `simulated`: no customer is behind any figure.
     """
     expected = examination.expectation
     delay_ms = round(expected.profile.features.label_delay_days * 86_400_000)
@@ -81,13 +81,24 @@ def report_of(
 
 
 def trend_figures(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the few figures of a report that the ledger keeps."""
-    kept: dict[str, Any] = {"latency_p95_ms": report["operations"]["latency_ms"].get("p95")}
+    """Return the few figures of a report that the ledger keeps.
+
+    `matured_end_ms` is where `f1`, `f1_estimated` and `alert_rate` belong on an axis of time: what they are
+    of ended a label delay before the run's window did. There `f1_estimated_now` belongs. Earlier lines lack
+    both.
+    """
+    matured_end = datetime.fromisoformat(report["matured"]["end"])
+    kept: dict[str, Any] = {
+        "latency_p95_ms": report["operations"]["latency_ms"].get("p95"),
+        "matured_end_ms": round(matured_end.timestamp() * 1000),
+    }
     for name, model in report["models"].items():
         realised = model["realised"]["figures"]
         estimated = (model["estimated"] or {}).get("figures", {})
         kept[f"f1:{name}"] = _short(realised.get("f1"))
         kept[f"f1_estimated:{name}"] = _short(estimated.get("f1"))
+        now = (model.get("estimated_now") or {}).get("figures", {})
+        kept[f"f1_estimated_now:{name}"] = _short(now.get("f1"))
         kept[f"alert_rate:{name}"] = _short(realised.get("alert_rate"))
     return kept
 
@@ -128,6 +139,12 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
         "model",
         "figure",
     )
+    present = gauge(
+        "performance_estimated_now",
+        "What the scores of the present window promise, before its labels are known.",
+        "model",
+        "figure",
+    )
     lone = gauge("answers_on_one_opinion", "Answers of the audit that rest on one opinion.", "model")
     waiting = gauge("claims_awaiting", "Claims of missed frauds that wait for a second opinion.", "model")
     naive = gauge("performance_naive", "The same from volunteered labels: biased.", "model", "figure")
@@ -142,6 +159,8 @@ def prometheus_text(report: Mapping[str, Any]) -> str:
                     bounds.labels(name, figure, bound).set(found[bound])
         for figure, found in (model["estimated"] or {}).get("figures", {}).items():
             estimated.labels(name, figure).set(found["value"])
+        for figure, found in (model.get("estimated_now") or {}).get("figures", {}).items():
+            present.labels(name, figure).set(found["value"])
         for figure, value in model["realised"]["naive_biased"].items():
             if value is not None:
                 naive.labels(name, figure).set(value)

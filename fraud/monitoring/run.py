@@ -8,9 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from fraud.durable import write_text
 from fraud.errors import StorageError
 from fraud.feedback.dataset import scan_tables
 from fraud.feedback.trust import TrustPolicy
@@ -24,9 +22,8 @@ from fraud.monitoring.ledger import (
     locked,
     read_ledger,
     write_ledger,
-    write_text,
 )
-from fraud.monitoring.observing import NEEDED, Observed, observe
+from fraud.monitoring.observing import NEEDED, Beginning, observe
 from fraud.monitoring.page import page
 from fraud.monitoring.report import prometheus_text, report_of, trend_figures
 from fraud.repositories.port import VersionedRepository
@@ -173,20 +170,24 @@ def _examine(
     policy: MonitoringPolicy,
     trust: TrustPolicy,
 ) -> tuple[Examination, int, dict[str, int]]:
-    # Only the columns that are looked at: a million predictions are then half a gigabyte.
-    tables = [] if revision is None else [t.select(NEEDED) for t in scan_tables(dataset, revision)]
+    # One table at a time: the log may be years long, and only some weeks of it are looked at.
+    tables = () if revision is None else (t.select(NEEDED) for t in scan_tables(dataset, revision))
     length = timedelta(days=policy.window_days)
     delay = timedelta(days=expected.profile.features.label_delay_days)
-    began = _began(tables, expected.version)
     stretches = {
         "window": (until - length, until),
-        "matured": (until - delay - length, until),
-        "baseline": (began, min(began + timedelta(days=policy.baseline_days), until - length))
-        if began is not None
-        else (until, until),
+        "matured": (until - delay - length, until - delay),
         "like_period": (until - length - _YEAR, until - _YEAR),
     }
-    found: dict[str, Observed] = observe(tables, expected.profile, stretches, as_of=until, trust=trust)
+    baseline = Beginning(expected.version, expected.manifest_digest, policy.baseline_days, until - length)
+    found = observe(
+        tables,
+        expected.profile,
+        stretches,
+        as_of=until,
+        trust=trust,
+        beginnings={"baseline": baseline},
+    )
     examination = examine(
         expected,
         window=found["window"].observations,
@@ -195,19 +196,9 @@ def _examine(
         like_period=found["like_period"].observations,
         until_ms=(until - _EPOCH) // timedelta(milliseconds=1),
         policy=policy,
+        unused_share={name: part.unused_share for name, part in found.items()},
     )
-    return examination, found["matured"].n_labels, dict(found["window"].unused)
-
-
-def _began(tables: Sequence[pa.Table], version: str) -> datetime | None:
-    """Return when the log first holds a prediction of a version."""
-    first: int | None = None
-    for table in tables:
-        ours = table.filter(pc.equal(table["model_version"], version))
-        earliest = pc.min(ours["recorded_ms"]).as_py()
-        if earliest is not None and (first is None or earliest < first):
-            first = earliest
-    return None if first is None else _EPOCH + timedelta(milliseconds=first)
+    return examination, examination.n_labels, dict(found["window"].unused)
 
 
 def _read_report(path: Path, key: RunLine) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from fraud.data.profile import Profile
 from fraud.data.table import Coded, Transactions
 from fraud.monitoring.assessing import Reference, realised_performance, window_of
 from fraud.monitoring.gap import Gap, gap_test
-from fraud.monitoring.observations import Observations
+from fraud.monitoring.observations import Observations, Stretch
 from fraud.monitoring.performance import RealisedPerformance
 from fraud.monitoring.verdicts import EvidencePolicy, Health, Judgement, Reason, want_of_evidence
 
@@ -152,6 +152,7 @@ def assess_segments(
     references: Mapping[str, Reference],
     edges: Sequence[float],
     policy: SegmentPolicy,
+    stretch: Stretch | None = None,
 ) -> tuple[SegmentAssessment, ...]:
     """Return every segment's figures for every model with a reference, and what they amount to together.
 
@@ -159,12 +160,13 @@ def assess_segments(
     ----------
     observations : old enough to have labels (`audited.mature`)
     references : model -> what its scores mean
+    stretch : what the observations are of; None takes days to be those of the calendar
     """
     found: list[tuple[Segment, str, RealisedPerformance, Gap | None, tuple[Reason, ...]]] = []
     for segment, rows in segments(observations.transactions, profile, edges, policy).items():
         part = observations.take(rows)
         for model, reference in references.items():
-            realised = realised_performance(part, model, profile, reference, policy.evidence.answers)
+            realised = realised_performance(part, model, profile, reference, policy.evidence.answers, stretch)
             lacking = want_of_evidence(realised, policy.evidence)
             gap = None
             if not lacking:

@@ -28,8 +28,8 @@ class Reason:
     """A code and its parameters.
 
     Codes of want of evidence: `no_mature_predictions`, `no_answers`, `few_frauds`, `few_answers`,
-    `low_response`, `without_lot`, `no_estimate`, `no_reference`. Of alerts: `f1_below_held_out`,
-    `below_estimate`. Of health: `f1_not_shown_below_held_out`, `as_estimated`.
+    `low_response`, `without_lot`, `unreadable`, `no_estimate`, `no_reference`. Of alerts:
+    `f1_below_held_out`, `below_estimate`. Of health: `f1_not_shown_below_held_out`, `as_estimated`.
     """
 
     code: str
@@ -62,6 +62,7 @@ class EvidencePolicy:
         (benchmarks/results/monitoring_performance.md)
     min_response : the part of those asked who answered
     max_without_lot : the part of the window's predictions on which no lot was drawn
+    max_unused : the part of the stretch's predictions that could not be read: the rest may be of another kind
     margin : by how much F1 may be below the held-out figure
     gap_level : how often a model that is as it was may raise the alarm of the gap
     answers : how wrong answers may be, and what one opinion may weigh
@@ -71,6 +72,7 @@ class EvidencePolicy:
     min_answers: int = 50
     min_response: float = 0.5
     max_without_lot: float = 0.1
+    max_unused: float = 0.5
     margin: float = 0.05
     gap_level: float = 0.03
     answers: AnswerPolicy = field(default_factory=AnswerPolicy)
@@ -78,6 +80,9 @@ class EvidencePolicy:
 
 def want_of_evidence(realised: RealisedPerformance, policy: EvidencePolicy) -> tuple[Reason, ...]:
     """Return why a window cannot be judged; nothing where it can."""
+    if realised.unused_share > policy.max_unused:
+        unread = round(realised.unused_share, 4)
+        return (Reason("unreadable", {"found": unread, "needed": policy.max_unused}),)
     n = realised.n_predictions + realised.n_without_lot
     if n == 0:
         return (Reason("no_mature_predictions"),)

@@ -109,6 +109,12 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "On {found} of the predictions no lot was drawn; at most {needed} may be without one.",
         "Em {found} das previsões não houve sorteio; no máximo {needed} podem ficar sem.",
     ),
+    "unreadable": (
+        "{found} of the predictions cannot be read by the profile, and the rest may be of another kind; at "
+        "most {needed} may be so. Mend the system that supplies them.",
+        "{found} das previsões não podem ser lidas pelo perfil, e as demais podem ser de outro tipo; no "
+        "máximo {needed} podem ser assim. Conserte o sistema que as fornece.",
+    ),
     "no_estimate": (
         "The answers are too few on one side, alerts or the rest, for an estimate.",
         "Há respostas de menos de um dos lados, alertas ou demais, para uma estimativa.",
@@ -336,7 +342,23 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "basis_matured": ("Window of labelled performance", "Janela do desempenho com rótulos"),
     "basis_predictions": ("Predictions in the window", "Previsões na janela"),
     "basis_mature": ("Predictions old enough to judge", "Previsões com idade para julgar"),
-    "basis_labels": ("Labels known", "Rótulos conhecidos"),
+    "basis_unused": (
+        "Predictions in the window that the profile cannot read, left out",
+        "Previsões na janela que o perfil não consegue ler, deixadas de fora",
+    ),
+    "estimated_now": (
+        "{model}, estimated now: F1 {value} ({interval}) for {n} predictions from {start} to {end}, from "
+        "their scores alone, as their labels are not known yet.",
+        "{model}, estimado agora: F1 {value} ({interval}) para {n} previsões de {start} a {end}, só pelas "
+        "pontuações, pois seus rótulos ainda não são conhecidos.",
+    ),
+    "performance_of": (
+        "Realised and estimated figures are of the predictions from {start} to {end}, whose labels have had "
+        "their time.",
+        "Os números realizados e estimados são das previsões de {start} a {end}, cujos rótulos já tiveram "
+        "seu prazo.",
+    ),
+    "basis_labels": ("Labels known of these", "Rótulos conhecidos destas"),
     "column_figure": ("Figure", "Número"),
     "column_value": ("Value", "Valor"),
     "column_realised": ("Realised", "Realizado"),
@@ -385,11 +407,15 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "cost_per_1000": ("Cost per 1,000 transactions", "Custo por 1.000 transações"),
     "precision_at": ("Precision at {k}", "Precisão em {k}"),
     "card_precision_at": ("Card precision at {k}", "Precisão por cartão em {k}"),
+    "card_precision_at_highest": (
+        "Card precision at {k} (a card counts by its highest-scored transaction, so it is too low)",
+        "Precisão por cartão em {k} (um cartão conta pela transação de maior pontuação; é baixo demais)",
+    ),
 }
 """Every sentence and name, by code; `{...}` are the reason's parameters."""
 
 _WHOLE_NUMBERS = frozenset({"n_answers", "n_frauds", "n_asked", "n_predictions", "n", "of", "n_rows", "days"})
-_AS_SHARES = frozenset({"low_response", "without_lot"})
+_AS_SHARES = frozenset({"low_response", "without_lot", "unreadable"})
 
 
 def say(code: str, language: str, **params: object) -> str:
@@ -423,8 +449,10 @@ def _shown(name: str, value: object, language: str, *, as_share: bool) -> str:
     return number(value, language, 3)
 
 
-def figure_name(name: str, language: str) -> str:
-    """Return a metric's name; those at k carry it."""
+def figure_name(name: str, language: str, basis: str = "audit") -> str:
+    """Return a metric's name; those at k carry it, and one on another basis than its definition says so."""
+    if basis == "highest_transaction" and name.startswith("card_precision_at_"):
+        return say("card_precision_at_highest", language, k=name.removeprefix("card_precision_at_"))
     for prefix in ("card_precision_at", "precision_at"):
         if name.startswith(f"{prefix}_"):
             return say(prefix, language, k=name.removeprefix(f"{prefix}_"))

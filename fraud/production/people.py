@@ -76,7 +76,10 @@ class People:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Word:
-    """What somebody will say of a prediction, at a moment; `row` is the prediction's place in its day."""
+    """What somebody will say of a prediction, at a moment; `row` is the prediction's place in its day.
+
+    `answers_audit`: it answers the question of the lot; whoever does not answer may still speak unasked.
+    """
 
     at_ms: int
     prediction_id: str
@@ -85,6 +88,7 @@ class Word:
     row: int = field(compare=False)
     label: Label = field(compare=False)
     verdict: Verdict = field(compare=False)
+    answers_audit: bool = field(compare=False)
 
     @property
     def flag_id(self) -> str:
@@ -119,7 +123,8 @@ class Crowd:
         said = np.where(answers, day.fraud, label) ^ (uniform[:, 5] < self._people.honest_error)
         for row in np.flatnonzero(answers | speaks).tolist():
             reporter = self._pseudonym(day.seen, row)
-            self._say(day, ids[row], row, int(at_ms[row]), bool(said[row]), reporter, alerts)
+            answer = bool(answers[row])
+            self._say(day, ids[row], row, int(at_ms[row]), bool(said[row]), reporter, alerts, answer)
         self._attack(day, ids, alerts)
         return frozenset(word.row for word in self._waiting if word.day == day.index)
 
@@ -171,6 +176,7 @@ class Crowd:
         fraud: bool,
         reporter: str,
         alerts: Mapping[str, Booleans],
+        answers_audit: bool = False,
     ) -> None:
         agreed = any(bool(alert[row]) == fraud for alert in alerts.values())
         word = Word(
@@ -181,6 +187,7 @@ class Crowd:
             row,
             Label.FRAUD if fraud else Label.LEGITIMATE,
             Verdict.RIGHT if agreed else Verdict.WRONG,
+            answers_audit,
         )
         heapq.heappush(self._waiting, word)
 

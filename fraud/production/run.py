@@ -241,6 +241,7 @@ class Production:
             comment="",
             consent_version=CONSENT_VERSION,
             reporter=word.reporter,
+            answers_audit=word.answers_audit,
         )
         stands_for = claim_stands_for(
             prediction, word.label, asked=prediction.audit_asked, chance=prediction.audit_probability

@@ -2,7 +2,7 @@
 
 What the Hub adds by itself stays out of sight: the first commit that it makes with each repository, and
 `.gitattributes` at the root, where it notes which files are stored as large ones. A repository that holds
-nothing else is empty, as one that does not exist.
+nothing else (a Space: and the README that the Hub wrote) is empty, as one that does not exist.
 """
 
 import re
@@ -38,7 +38,7 @@ class HubRepository(VersionedRepository):
     repo_id
         "ORG/NAME".
     repo_type
-        "dataset" or "model".
+        "dataset", "model" or "space".
     token
         What the Hub knows us by; sent as a header to the Hub, and nowhere else.
     cache
@@ -62,6 +62,7 @@ class HubRepository(VersionedRepository):
     ) -> None:
         self._name = repo_id
         self._private = private
+        self._blank_files = {_HUBS_OWN, "README.md"} if repo_type == "space" else {_HUBS_OWN}
         patience = retries or Retries(RetryPolicy(), f"The Hub repository {repo_id}")
         self._client = HubClient(repo_id, repo_type, token, endpoint, patience)
         directory = cache.absolute() / f"{repo_type}--{repo_id.replace('/', '--')}"
@@ -110,6 +111,11 @@ class HubRepository(VersionedRepository):
             raise stale_parent() from None  # the repository, or the parent, is gone
         self._known.add(revision)
         return revision
+
+    def pending(self, operations: Sequence[Operation], revision: str | None) -> list[Operation]:
+        """Return those of the operations that would change something at a full sha, without doing any."""
+        check_operations(operations)
+        return _changes(operations, self._files_at(revision))
 
     def turn(self) -> AbstractContextManager[None]:
         """Return at once: writers on other machines cannot queue here, and meet in `commit`."""
@@ -270,7 +276,7 @@ class HubRepository(VersionedRepository):
         """Return whether a revision is the Hub's own first commit: no parent, and no file but the Hub's."""
         if self._blank is None and sha not in self._known:
             names = {file.path for file in self._tree(sha)}
-            if names <= {_HUBS_OWN} and len([*islice(self._client.commits(sha), 2)]) == 1:
+            if names <= self._blank_files and len([*islice(self._client.commits(sha), 2)]) == 1:
                 self._blank = sha
         return sha == self._blank
 

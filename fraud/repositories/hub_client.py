@@ -1,7 +1,7 @@
 """Requests to a Hugging Face Hub about one repository, each with a timeout and every failure named.
 
-With `fraud/deploy.py` the only module that imports the Hub's client library, and only when the first request
-is made: a process that works locally never pays for it.
+With `hub_space.py`, which stands on it, the only module that imports the Hub's client library, and only when
+the first request is made: a process that works locally never pays for it.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 T = TypeVar("T")
-RepoType = Literal["dataset", "model"]
+RepoType = Literal["dataset", "model", "space"]
 BRANCH = "main"
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
 _ours: contextvars.ContextVar[bool] = contextvars.ContextVar("fraud_hub_request", default=False)
@@ -88,7 +88,7 @@ class HubClient:
         """Write the bytes of a file to `stream`, from its start."""
         from huggingface_hub.utils import hf_raise_for_status
 
-        prefix = "datasets/" if self._type == "dataset" else ""
+        prefix = "" if self._type == "model" else f"{self._type}s/"
         url = "/".join((self._api.endpoint, f"{prefix}{self._id}", "resolve", sha, quote(file.path)))
         stream.seek(0)
         stream.truncate()
@@ -99,7 +99,8 @@ class HubClient:
 
     def create(self, private: bool) -> None:
         """Create the repository unless it is there."""
-        self._api.create_repo(self._id, repo_type=self._type, private=private, exist_ok=True)
+        sdk = "gradio" if self._type == "space" else None
+        self._api.create_repo(self._id, repo_type=self._type, private=private, space_sdk=sdk, exist_ok=True)
 
     def tag(self, name: str, sha: str) -> None:
         """Set a new tag."""

@@ -116,11 +116,18 @@ def sift(
     return None, tuple(rejected)
 
 
+DECISIONS = tuple(decision.value for decision in (Decision.APPROVE, Decision.REVIEW, Decision.DECLINE))
+"""By severity, the mildest first."""
+
+
+def severities(probability: F64, thresholds: Thresholds) -> NDArray[np.int8]:
+    """Return each decision's position in `DECISIONS`."""
+    return (probability >= thresholds.review).astype(np.int8) + (probability >= thresholds.decline)
+
+
 def decisions(probability: F64, thresholds: Thresholds) -> NDArray[np.object_]:
     """Return one decision per probability, as text."""
-    words = [decision.value for decision in (Decision.APPROVE, Decision.REVIEW, Decision.DECLINE)]
-    severity = (probability >= thresholds.review).astype(int) + (probability >= thresholds.decline)
-    return np.asarray(np.array(words, dtype=object)[severity])
+    return np.asarray(np.array(DECISIONS, dtype=object)[severities(probability, thresholds)])
 
 
 def refuse_future(table: Transactions, profile: Profile, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """From a piece's cells to typed transactions: the rows that fit the profile, and the first rule others break.
 
-The rules are those of `fraud.data.table`. Arrow converts a column as a whole where all of its cells are
-clean, which they nearly always are; only a column with an odd cell takes the slower way that names it.
+The rules are those of `fraud.data.table`. Rows that are plainly right, nearly all of most tables, are taken
+by columns (`fraud.data.arrow_rows`); those with an odd cell take the slower way that names it.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fraud.data.columns import MAX_TEXT
+from fraud.data.arrow_rows import plain_rows
 from fraud.data.profile import Profile
-from fraud.data.table import Transactions, transactions_from_frame
+from fraud.data.table import Transactions, concatenate, labels_of, transactions_from_frame
+from fraud.data.validate import CLOCK_TOLERANCE
 from fraud.errors import TableError
 from fraud.serving.batch import refuse_future
 from fraud.tables.reading import Piece
@@ -68,30 +69,84 @@ def accept(piece: Piece, matching: Matching, profile: Profile, now: datetime) ->
         A column that the profile needs is matched with none.
     """
     refused = [_ragged(piece)] if piece.ragged else []
-    positions: NDArray[np.intp] = np.arange(len(piece.rows))
-    unfit = _unfit_ids(piece, matching, profile)
-    if unfit.any():
-        rule = f"is not a printable text of at most {MAX_TEXT} characters"
-        refused.append(_refused(piece, positions[unfit], profile.columns.id or "", rule))
-        positions = positions[~unfit]
-    frame = _frame(piece, matching, profile)
-    table = None
-    while len(positions) and table is None:
+    cells = _cells(piece.batch, matching, profile)
+    plain, doubtful = plain_rows(cells, profile, now + CLOCK_TOLERANCE)
+    plain, doubtful = _labelled(plain, doubtful, cells, profile)
+    judged = _judge(piece, np.flatnonzero(doubtful), cells, profile, now, refused)
+    tables = [table for table in (plain, judged) if table is not None and len(table)]
+    if not tables:
+        return Accepted(piece.batch.slice(0, 0), piece.rows[:0], None, tuple(refused))
+    table = _in_time(tables)
+    positions = np.sort(table.rows)
+    if len(positions) == len(piece.rows):
+        return Accepted(piece.batch, piece.rows, table, tuple(refused))
+    table = table.with_rows(np.searchsorted(positions, table.rows))
+    return Accepted(piece.batch.take(pa.array(positions)), piece.rows[positions], table, tuple(refused))
+
+
+def _labelled(
+    plain: Transactions, doubtful: NDArray[np.bool_], cells: pa.Table, profile: Profile
+) -> tuple[Transactions, NDArray[np.bool_]]:
+    """Return the plain rows with the labels that the table has; what breaks a label's rule is in doubt."""
+    roles = profile.columns
+    if roles.label not in cells.column_names or not len(plain):
+        return plain, doubtful
+    named = [name for name in (roles.label, roles.label_at) if name in cells.column_names]
+    frame = _frame(cells.select(named).take(pa.array(plain.rows)), profile)
+    try:
+        return plain.with_labels(*labels_of(frame, profile, plain.time_ms)), doubtful
+    except TableError as error:
+        bad = np.asarray(error.rows, np.intp)
+        if not len(bad):
+            raise
+        doubtful = doubtful.copy()
+        doubtful[plain.rows[bad]] = True
+        return _labelled(plain.take(np.delete(np.arange(len(plain)), bad)), doubtful, cells, profile)
+
+
+def _judge(
+    piece: Piece,
+    positions: NDArray[np.intp],
+    cells: pa.Table,
+    profile: Profile,
+    now: datetime,
+    refused: list[Refused],
+) -> Transactions | None:
+    """Return those of the rows that fit by the full rules, ordered by time; add the others to `refused`."""
+    if not len(positions):
+        return None
+    frame = _frame(cells.take(pa.array(positions)), profile)
+    here = np.arange(len(positions))
+    while len(here):
         try:
-            table = transactions_from_frame(frame.iloc[positions], profile)
+            table = transactions_from_frame(frame.iloc[here], profile)
             refuse_future(table, profile, now)
         except TableError as error:
-            table, bad = None, np.asarray(error.rows, np.intp)
+            bad = np.asarray(error.rows, np.intp)
             if not len(bad):
                 raise
-            rule = str(error.params["rule"])
-            refused.append(_refused(piece, positions[bad], error.field or "", rule))
-            positions = np.delete(positions, bad)
-    if table is not None:
-        table = replace(table, ids=np.full(len(table), "", object), typology=None)
-    whole = len(positions) == len(piece.rows)
-    batch = piece.batch if whole else piece.batch.take(pa.array(positions))
-    return Accepted(batch, piece.rows[positions], table, tuple(refused))
+            refused.append(
+                _refused(piece, positions[here[bad]], error.field or "", str(error.params["rule"]))
+            )
+            here = np.delete(here, bad)
+        else:
+            table = replace(table, ids=np.full(len(table), "", object), typology=None)
+            return table.with_rows(positions[here[table.rows]])
+    return None
+
+
+def _in_time(tables: list[Transactions]) -> Transactions:
+    """Return all rows ordered by time, and those of one moment as the piece has them."""
+    rows = np.concatenate([table.rows for table in tables])
+    whole = concatenate(tables) if len(tables) > 1 else tables[0]
+    if len(tables) > 1:
+        whole = whole.with_rows(rows[whole.rows])
+    if whole.time_ms is None:
+        return whole.take(np.argsort(whole.rows))
+    ordered = bool(np.all(whole.time_ms[1:] >= whole.time_ms[:-1]))
+    if ordered and len(tables) == 1:
+        return whole
+    return whole.take(np.lexsort((whole.rows, whole.time_ms)))
 
 
 def _ragged(piece: Piece) -> Refused:
@@ -111,37 +166,40 @@ def texts_of(column: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
 
 
-def _unfit_ids(piece: Piece, matching: Matching, profile: Profile) -> NDArray[np.bool_]:
-    name = matching.columns.get(profile.columns.id or "")
-    if name is None:
-        return np.zeros(len(piece.rows), bool)
-    ids = texts_of(piece.batch.column(name))
-    fits = pc.and_(
-        pc.less_equal(pc.utf8_length(ids), MAX_TEXT), pc.or_(pc.utf8_is_printable(ids), pc.equal(ids, ""))
-    )
-    unfit: NDArray[np.bool_] = ~pc.fill_null(fits, True).to_numpy(zero_copy_only=False)
-    return unfit
+def _cells(batch: pa.RecordBatch, matching: Matching, profile: Profile) -> pa.Table:
+    """Return the matched columns under the profile's names, numbers with decimal points."""
+    roles = profile.columns
+    numbers = {f.column for f in profile.fields if f.kind == "number"}
+    if roles.time_step_ms is not None:
+        numbers.add(roles.time or "")
+    columns: dict[str, pa.Array] = {}
+    for name, own in matching.columns.items():
+        if name == roles.typology:
+            continue
+        cells = batch.column(own)
+        if matching.decimal_comma and name in numbers and pa.types.is_string(cells.type):
+            cells = _pointed(cells)
+        columns[name] = cells
+    return pa.table(columns) if columns else pa.table({"": pa.nulls(batch.num_rows)})
 
 
-def _frame(piece: Piece, matching: Matching, profile: Profile) -> pd.DataFrame:
-    """Return the matched columns under the profile's names; those of clean numbers or times are converted."""
+def _frame(cells: pa.Table, profile: Profile) -> pd.DataFrame:
+    """Return the cells as the full rules take them; a column of clean numbers or times is converted."""
     roles = profile.columns
     moments = {f.column for f in profile.fields if f.kind == "date"} | {roles.label_at}
     numbers = {f.column for f in profile.fields if f.kind == "number"}
     (numbers if roles.time_step_ms is not None else moments).add(roles.time or "")
     columns: dict[str, Any] = {}
-    for name, own in matching.columns.items():
-        if name in (roles.id, roles.typology):
-            continue
-        cells = piece.batch.column(own)
-        if pa.types.is_string(cells.type) and name in numbers:
-            cells = _as_numbers(cells, matching.decimal_comma)
-        elif pa.types.is_string(cells.type) and name in moments:
-            cells = _as_moments(cells)
-        elif pa.types.is_date(cells.type):
-            cells = pc.cast(cells, pa.timestamp("ms"))
-        columns[name] = _series(cells)
-    return pd.DataFrame(columns, index=np.arange(len(piece.rows)))
+    for name in cells.column_names:
+        column = cells.column(name).combine_chunks()
+        if pa.types.is_string(column.type) and name in numbers:
+            column = _cast(column, pa.float64())
+        elif pa.types.is_string(column.type) and name in moments:
+            column = _as_moments(column)
+        elif pa.types.is_date(column.type):
+            column = pc.cast(column, pa.timestamp("ms"))
+        columns[name] = _series(column)
+    return pd.DataFrame(columns, index=np.arange(cells.num_rows))
 
 
 def _series(cells: pa.Array) -> Any:
@@ -149,10 +207,10 @@ def _series(cells: pa.Array) -> Any:
     return cells.to_pandas(integer_object_nulls=True)
 
 
-def _as_numbers(cells: pa.Array, decimal_comma: bool) -> pa.Array:
-    if decimal_comma and _any(pc.match_substring(cells, ",")) and not _any(_matches(cells, _POINT)):
-        cells = pc.if_else(_matches(cells, _DECIMAL_COMMA), with_point(cells), cells)
-    return _cast(cells, pa.float64())
+def _pointed(cells: pa.Array) -> pa.Array:
+    if _any(pc.match_substring(cells, ",")) and not _any(_matches(cells, _POINT)):
+        return pc.if_else(_matches(cells, _DECIMAL_COMMA), with_point(cells), cells)
+    return cells
 
 
 def with_point(cells: pa.Array) -> pa.Array:

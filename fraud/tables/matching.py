@@ -98,6 +98,15 @@ def guess(sheet: Sheet, profile: Profile) -> Matching:
     return Matching(ordered, _has_decimal_comma(sheet))
 
 
+def by_name(sheet: Sheet, profile: Profile) -> Matching:
+    """Return the columns that are called as the profile calls them, for a table that nobody looks at first.
+
+    What is missing shows when rows are read: the full rules name it.
+    """
+    named = {one.column: one.column for one in wanted_columns(profile) if one.column in sheet.columns}
+    return Matching(named, _has_decimal_comma(sheet))
+
+
 def checked(columns: Mapping[str, str | None], sheet: Sheet, profile: Profile) -> Matching:
     """Return what a person chose.
 

@@ -44,6 +44,18 @@ _MISSING = [
 """What a CSV may write for a missing value: those of pandas, so that both readers agree."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of a table is read before it is refused: rows, bytes once unpacked, columns."""
+
+    rows: int = MAX_ROWS
+    size: int = MAX_BYTES
+    columns: int = MAX_COLUMNS
+
+
+FROM_A_STRANGER = Bounds()
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A table that can be read: its columns in order, how many rows about, and what its first rows hold.
@@ -58,6 +70,7 @@ class Sheet:
     n_rows: int
     sample: tuple[Mapping[str, str | None], ...] = ()
     separator: str = ","
+    bounds: Bounds = FROM_A_STRANGER
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ class Piece:
     n_blank: int = 0
 
 
-def open_sheet(path: Path, name: str) -> Sheet:
+def open_sheet(path: Path, name: str, bounds: Bounds = FROM_A_STRANGER) -> Sheet:
     """Return what a CSV or Parquet file holds, after everything that would make it unreadable was looked for.
 
     Parameters
@@ -95,8 +108,8 @@ def open_sheet(path: Path, name: str) -> Sheet:
     if not path.is_file() or path.stat().st_size == 0:
         raise _refused("table_empty", f"{name}: the file is empty; send one with a header and rows.", name)
     if name.lower().endswith((".parquet", ".pq")):
-        return _open_parquet(path, name)
-    return _open_csv(path, name)
+        return _open_parquet(path, name, bounds)
+    return _open_csv(path, name, bounds)
 
 
 def pieces(sheet: Sheet) -> Iterator[Piece]:
@@ -105,8 +118,8 @@ def pieces(sheet: Sheet) -> Iterator[Piece]:
     try:
         for piece in _csv_pieces(sheet) if sheet.kind == "csv" else _parquet_pieces(sheet):
             total += piece.batch.nbytes
-            if total > MAX_BYTES or (len(piece.rows) and piece.rows[-1] > MAX_ROWS):
-                raise _too_large(sheet.name)
+            if total > sheet.bounds.size or (len(piece.rows) and piece.rows[-1] > sheet.bounds.rows):
+                raise _too_large(sheet.name, sheet.bounds)
             yield piece
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(sheet.name, error) from error
@@ -116,13 +129,13 @@ def _refused(code: str, message: str, name: str, **params: object) -> TableError
     return TableError(message, code=code, params={"name": name, **params})
 
 
-def _too_large(name: str) -> TableError:
+def _too_large(name: str, bounds: Bounds = FROM_A_STRANGER) -> TableError:
     return _refused(
         "table_large",
-        f"{name}: more than {MAX_ROWS:,} rows, or {MAX_BYTES >> 30} GB once unpacked; split it.",
+        f"{name}: more than {bounds.rows:,} rows, or {bounds.size >> 30} GB once unpacked; split it.",
         name,
-        rows=MAX_ROWS,
-        size=MAX_BYTES >> 30,
+        rows=bounds.rows,
+        size=bounds.size >> 30,
     )
 
 
@@ -145,13 +158,13 @@ def _unreadable(name: str, error: Exception) -> TableError:
 # CSV
 
 
-def _open_csv(path: Path, name: str) -> Sheet:
+def _open_csv(path: Path, name: str, bounds: Bounds) -> Sheet:
     n_lines = _scan(path, name)
     with path.open("rb") as stream:
         start = stream.read(MAX_LINE * 2).decode("utf-8-sig", errors="ignore")
     first = start.split("\n", 1)[0].rstrip("\r")
     separator = max(SEPARATORS, key=first.count)
-    columns = _header(first, separator, name)
+    columns = _header(first, separator, name, bounds)
     if n_lines < 2:
         raise _refused("table_empty", f"{name}: the table has no rows.", name)
     reader = csv.reader(io.StringIO(start), delimiter=separator)
@@ -165,7 +178,7 @@ def _open_csv(path: Path, name: str) -> Sheet:
                 break
     except csv.Error as error:
         raise _unreadable(name, error) from error
-    return Sheet(path, name, "csv", columns, n_lines - 1, tuple(sample), separator)
+    return Sheet(path, name, "csv", columns, n_lines - 1, tuple(sample), separator, bounds)
 
 
 def _scan(path: Path, name: str) -> int:
@@ -214,24 +227,25 @@ def _scan(path: Path, name: str) -> int:
     return n_lines + ends_open
 
 
-def _header(first: str, separator: str, name: str) -> tuple[str, ...]:
+def _header(first: str, separator: str, name: str, bounds: Bounds) -> tuple[str, ...]:
     try:
         cells = next(csv.reader([first], delimiter=separator), [])
     except csv.Error as error:
         raise _unreadable(name, error) from error
     if first.count('"') % 2:
         raise _refused("table_header", f"{name}: the header is spread over several lines; use one.", name)
-    return _named([cell.strip() or f"column {i + 1}" for i, cell in enumerate(cells)], name)
+    return _named([cell.strip() or f"column {i + 1}" for i, cell in enumerate(cells)], name, bounds)
 
 
-def _named(columns: list[str], name: str) -> tuple[str, ...]:
-    if len(columns) > MAX_COLUMNS:
+def _named(columns: list[str], name: str, bounds: Bounds) -> tuple[str, ...]:
+    if len(columns) > bounds.columns:
         raise _refused(
             "table_columns",
-            f"{name}: {len(columns):,} columns, and at most {MAX_COLUMNS} are read; keep those that matter.",
+            f"{name}: {len(columns):,} columns, and at most {bounds.columns:,} are read; keep those that "
+            "matter.",
             name,
             columns=len(columns),
-            limit=MAX_COLUMNS,
+            limit=bounds.columns,
         )
     repeated = [column for column, count in Counter(columns).items() if count > 1]
     if repeated:
@@ -336,15 +350,15 @@ def _blank(batch: pa.RecordBatch) -> NDArray[np.bool_]:
 # Parquet
 
 
-def _open_parquet(path: Path, name: str) -> Sheet:
+def _open_parquet(path: Path, name: str, bounds: Bounds) -> Sheet:
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             described, schema = file.metadata, file.schema_arrow
-            columns = _named(list(schema.names), name)
+            columns = _named(list(schema.names), name, bounds)
             groups = [described.row_group(i) for i in range(described.num_row_groups)]
             unpacked = sum(group.total_byte_size for group in groups)
-            if described.num_rows > MAX_ROWS or unpacked > MAX_BYTES:
-                raise _too_large(name)
+            if described.num_rows > bounds.rows or unpacked > bounds.size:
+                raise _too_large(name, bounds)
             if described.num_rows == 0:
                 raise _refused("table_empty", f"{name}: the table has no rows.", name)
             for column in schema:
@@ -362,7 +376,7 @@ def _open_parquet(path: Path, name: str) -> Sheet:
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(name, error) from error
     rows = [{k: None if v is None else str(v)[:80] for k, v in row.items()} for row in first.to_pylist()]
-    return Sheet(path, name, "parquet", columns, described.num_rows, tuple(rows))
+    return Sheet(path, name, "parquet", columns, described.num_rows, tuple(rows), bounds=bounds)
 
 
 def _is_flat(kind: pa.DataType) -> bool:

@@ -1,9 +1,12 @@
 """A scored table: its rows by risk, where the models differ, single rows, and the whole as CSV or Parquet."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
+from time import perf_counter, thread_time
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +20,12 @@ from fraud.data.profile import Profile
 from fraud.data.spreadsheet import safe_texts
 from fraud.errors import NotFound
 from fraud.records import MODELS, Decision, ModelVersion, Thresholds
-from fraud.serving.batch import decisions
-from fraud.tables.accepting import Matching, Refused
+from fraud.serving.batch import DECISIONS, severities
+from fraud.tables.accepting import Accepted, Matching, Refused
 from fraud.tables.reading import Sheet
 
 ROWS_FILE = "rows.arrow"
+TYPED_FILE = "typed.arrow"
 Choice = Literal["all", "alerts", "differ"]
 _LISTED = 1_000
 
@@ -37,11 +41,59 @@ class Line:
     decision: Mapping[str, Decision]
 
 
+class Seconds:
+    """How long the stages of one table took; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, float] = {}
+        self._lock = Lock()
+
+    @contextmanager
+    def timing(self, stage: str, *, by_thread: bool = False) -> Iterator[None]:
+        """Add a block's seconds to a stage; with `by_thread` the processor's, of this thread alone."""
+        clock = thread_time if by_thread else perf_counter
+        began = clock()
+        try:
+            yield
+        finally:
+            took = clock() - began
+            with self._lock:
+                self.of[stage] = self.of.get(stage, 0.0) + took
+
+
+def typed_cells(accepted: Accepted, matching: Matching, profile: Profile) -> pa.RecordBatch | None:
+    """Return the columns of numbers, dates, truth values and times that came as texts, as what they are.
+
+    They are those of the transactions, so that nothing is read twice, and read differently; None without any.
+    """
+    table = accepted.transactions
+    if table is None:
+        return None
+    order = np.argsort(table.rows, kind="stable")
+    columns: dict[str, pa.Array] = {}
+    for name, own in matching.columns.items():
+        if not pa.types.is_string(accepted.batch.column(own).type):
+            continue
+        described = profile.by_column.get(name)
+        if name == profile.columns.time:
+            if profile.columns.time_step_ms is None:
+                columns[own] = pa.array(table.times()[order]).view(pa.timestamp("ms", tz="UTC"))
+        elif described is not None and name in table.numbers:
+            values = pa.array(table.numbers[name][order], from_pandas=True)
+            if described.kind == "boolean":
+                values = pc.equal(values, 1.0)
+            elif described.kind == "date":
+                values = pc.cast(pc.cast(values, pa.int32()), pa.date32())
+            columns[own] = values
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)) if columns else None
+
+
 @dataclass(frozen=True)
 class ScoredTable:
     """Both models' probabilities for every accepted row, float64 [n] in the file's order.
 
     The cells themselves lie in a file of Arrow's, mapped into memory: a page reads the rows that it shows.
+    `seconds` says how long each stage took.
     """
 
     folder: Path
@@ -54,6 +106,7 @@ class ScoredTable:
     probability: Mapping[str, NDArray[np.float64]]
     refused: tuple[Refused, ...] = ()
     n_blank: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -148,8 +201,11 @@ class ScoredTable:
 
     @cached_property
     def _reader(self) -> pa.ipc.RecordBatchFileReader:
+        return self._mapped(ROWS_FILE)
+
+    def _mapped(self, name: str) -> pa.ipc.RecordBatchFileReader:
         try:
-            return pa.ipc.open_file(pa.memory_map(str(self.folder / ROWS_FILE)))
+            return pa.ipc.open_file(pa.memory_map(str(self.folder / name)))
         except OSError as error:
             raise NotFound(
                 "The scored table was deleted, as every table is after an hour; send it again.",
@@ -167,17 +223,25 @@ class ScoredTable:
         batch = self._reader.get_batch(piece).slice(position - int(self._offsets[piece]), 1)
         return dict(batch.to_pydict())
 
-    def pieces(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows with both models' answers beside the columns that they came with."""
+    def pieces(self, *, typed: bool = False) -> Iterator[pa.RecordBatch]:
+        """Yield the rows with both models' answers beside the columns that they came with.
+
+        With `typed` the numbers and times of a CSV are numbers and times; else they are as they came.
+        """
+        numbers = self._mapped(TYPED_FILE) if typed and (self.folder / TYPED_FILE).is_file() else None
         for i in range(self._reader.num_record_batches):
             batch = self._reader.get_batch(i)
             part = slice(int(self._offsets[i]), int(self._offsets[i + 1]))
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            if numbers is not None:
+                read = numbers.get_batch(i)
+                columns |= dict(zip(read.schema.names, read.columns, strict=True))
             for model in MODELS:
                 answer = self.probability[model][part]
                 columns[f"{model}_probability"] = pa.array(answer)
-                decided = decisions(answer, self.thresholds[model])
-                columns[f"{model}_decision"] = pa.array(decided, pa.string())
+                codes = pa.array(severities(answer, self.thresholds[model]))
+                decided = pa.DictionaryArray.from_arrays(codes, pa.array(DECISIONS, pa.string()))
+                columns[f"{model}_decision"] = decided.cast(pa.string())
             yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
     def csv(self) -> Iterator[bytes]:
@@ -186,23 +250,52 @@ class ScoredTable:
             yield _csv_bytes(_escaped(batch), header=i == 0)
 
     def write_parquet(self, path: Path) -> None:
-        """Write the scored table with the types that it came with."""
-        writer = None
-        for batch in self.pieces():
-            writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd")
-            writer.write_batch(batch)
-        if writer is not None:
-            writer.close()
+        """Write the scored table; what the profile calls a number, date, truth value or time is one."""
+        with self.writing(path) as write_up_to:
+            write_up_to(len(self))
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Callable[[int], None]]:
+        """Yield what writes all whole pieces below a position; it must reach the end of the table."""
+        batches, writer, i = self.pieces(typed=True), None, 0
+
+        def write_up_to(position: int) -> None:
+            nonlocal writer, i
+            while i < self._reader.num_record_batches and self._offsets[i + 1] <= position:
+                batch = next(batches)
+                writer = writer or self._parquet_writer(path, batch.schema)
+                writer.write_batch(batch)
+                i += 1
+
+        try:
+            yield write_up_to
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def _parquet_writer(self, path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+        own_id = self.matching.columns.get(self.profile.columns.id or "")
+        # What hardly repeats is written as it is: a dictionary of it would be made and thrown away.
+        repeated = [each.name for each in schema if pa.types.is_string(each.type) and each.name != own_id]
+        return pq.ParquetWriter(
+            path, schema, compression="zstd", compression_level=1, use_dictionary=repeated or False
+        )
 
     def refused_csv(self) -> Iterator[bytes]:
-        """Yield the refused rows as a CSV: line, row, column, rule."""
+        """Yield the refused rows in their order as a CSV: line, row, column, rule."""
         names = ["line", "row", "column", "rule"]
         yield (",".join(names) + "\n").encode()
-        for one in self.refused:
-            n = len(one.rows)
-            words = [pa.array([text] * n, pa.string()) for text in (self.shown_column(one), one.rule)]
-            cells = [pa.array(one.lines), pa.array(one.rows), *words]
-            yield _csv_bytes(_escaped(pa.RecordBatch.from_arrays(cells, names=names)), header=False)
+        if not self.refused:
+            return
+        words = [(self.shown_column(one), one.rule) for one in self.refused]
+        which = np.repeat(np.arange(len(words)), [len(one.rows) for one in self.refused])
+        rows = np.concatenate([one.rows for one in self.refused])
+        lines = np.concatenate([one.lines for one in self.refused])
+        order = np.argsort(rows, kind="stable")
+        group = pa.array(which[order])
+        texts = [pa.array(each, pa.string()).take(group) for each in zip(*words, strict=True)]
+        cells = [pa.array(lines[order]), pa.array(rows[order]), *texts]
+        yield _csv_bytes(_escaped(pa.RecordBatch.from_arrays(cells, names=names)), header=False)
 
     def shown_column(self, one: Refused) -> str:
         """Return the name that a refused row's column has in the table itself."""

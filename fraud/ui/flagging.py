@@ -25,7 +25,8 @@ _POLL_SECONDS = 1.0
 class ServiceFlagging(gr.FlaggingCallback):
     """Gradio's flagging interface, keeping flags through the service: consented, durable, versioned.
 
-    `flag_data` is [prediction id, label, comment, consent]; `flag_option` the verdict; `username` anything
+    `flag_data` is [prediction id, label, comment, consent] and may go on with whether the question of the
+    audit lot is answered; `flag_option` the verdict; `username` anything
     that tells people apart, of which only a keyed hash is kept.
     """
 
@@ -55,7 +56,7 @@ class ServiceFlagging(gr.FlaggingCallback):
         FraudError
             The service refused it; nothing was kept.
         """
-        prediction_id, label, comment, consent = flag_data
+        prediction_id, label, comment, consent, *rest = flag_data
         receipt = self._service.flag(
             str(prediction_id or ""),
             flag_option or "",
@@ -64,6 +65,7 @@ class ServiceFlagging(gr.FlaggingCallback):
             consent=consent is True,
             session=username or "",
             address=address,
+            answers_audit=rest == [True],
         )
         self._n_flags += 1
         return receipt
@@ -93,6 +95,7 @@ class FlagSection:
         self._callback = ServiceFlagging(service)
         self._prediction_id = prediction_id
         self._verdict, self.receipt_id = gr.State(""), gr.State("")
+        self._asked = gr.State(False)  # whether the page put the question of the audit lot
         self._draw(localised, language)
         self._wire(language, prediction_id)
 
@@ -139,9 +142,9 @@ class FlagSection:
     def outputs(self) -> list[Any]:
         """Every component that `fresh` and the handlers may change."""
         return [
-            self._audit, self._backlog, self._verdict, self.receipt_id, self._buttons, self._right,
-            self._wrong, self._details, self._noted, self._label, self._comment, self._consent, self.status,
-            self._timer, *self._withdraw.outputs,
+            self._audit, self._asked, self._backlog, self._verdict, self.receipt_id, self._buttons,
+            self._right, self._wrong, self._details, self._noted, self._label, self._comment, self._consent,
+            self.status, self._timer, *self._withdraw.outputs,
         ]  # fmt: skip
 
     def fresh(self, language: str, *, audit_asked: bool = False) -> dict[Any, Any]:
@@ -164,7 +167,7 @@ class FlagSection:
     def asked(self, audit_asked: bool, language: str) -> dict[Any, Any]:
         """Return the updates that say what asks for an answer, and change nothing of one that was begun."""
         waits = backlog_html(self._service, language)
-        return {self._audit: gr.update(visible=audit_asked), self._backlog: waits}
+        return {self._audit: gr.update(visible=audit_asked), self._asked: audit_asked, self._backlog: waits}
 
     def recall(self, recalled: Recalled, prediction_id: str, language: str) -> dict[Any, Any]:
         """Return the updates that put back an answer begun before a reload; the consent is asked anew."""
@@ -205,6 +208,7 @@ class FlagSection:
                 self._label,
                 self._comment,
                 self._consent,
+                self._asked,
             ],
             self.outputs,
             **quiet,
@@ -245,6 +249,7 @@ class FlagSection:
         label: str | None,
         comment: str,
         consent: bool,
+        asked: bool,
         request: gr.Request,
     ) -> dict[Any, Any]:
         if receipt_id:  # a second click on a slow page: the answer is already in
@@ -252,7 +257,7 @@ class FlagSection:
         try:
             session = request.session_hash or ""
             address = address_of(request)
-            answer = [prediction_id, label, comment, consent]
+            answer = [prediction_id, label, comment, consent, asked]
             receipt = self._callback.submit(answer, verdict, session, address)
         except FraudError as error:
             waits = backlog_html(self._service, language)

@@ -11,7 +11,15 @@ import pytest
 from fraud.errors import FlagError
 from fraud.feedback.card import dataset_card
 from fraud.feedback.dataset import read_events
-from fraud.feedback.events import ADDED, COLUMNS, SCHEMA_VERSION, FlagEvent, PredictionEvent, review_row
+from fraud.feedback.events import (
+    ADDED,
+    COLUMNS,
+    SCHEMA_VERSION,
+    FlagEvent,
+    PredictionEvent,
+    ReviewEvent,
+    review_row,
+)
 from fraud.feedback.parsing import parse_line, parse_row
 from fraud.feedback.store import FeedbackStore
 from fraud.records import Finding, Label, Review
@@ -27,6 +35,9 @@ import json, sys
 from datasets import load_dataset
 print(json.dumps(load_dataset(sys.argv[2], cache_dir=sys.argv[1])["train"].to_list()))
 """
+
+
+LINES_2 = (FIXTURES / "train-20260203-n1-schema2.jsonl").read_bytes().splitlines()
 
 
 @pytest.fixture
@@ -67,6 +78,17 @@ def test_a_row_of_version_1_has_no_column_that_came_later():
             parse_row({**row, "event": event})
 
 
+def test_every_row_of_version_2_is_an_event_and_of_its_flags_nobody_knows_what_they_answer():
+    rows = [parse_line(line) for line in LINES_2]
+    assert all(row["schema_version"] == 2 for row in rows)
+    events = [parse_row(row) for row in rows]
+    assert [type(event) for event in events] == [PredictionEvent, FlagEvent] * 3 + [ReviewEvent]
+    assert [event.audit_asked for event in events[:6:2]] == [True, False, None]
+    assert all(event.flag.answers_audit is None for event in events[1:6:2])
+    with pytest.raises(FlagError, match="answers_audit"):
+        parse_row({**rows[1], "answers_audit": True})
+
+
 def test_the_card_comes_with_the_first_shard_of_the_new_version(both):
     (newest, _) = both.history()
     assert both.read("README.md", newest.revision) == dataset_card().encode()
@@ -90,6 +112,6 @@ def test_both_versions_load_together_with_the_later_columns_null_in_old_rows(rep
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
     rows = json.loads(done.stdout)
-    assert [row["schema_version"] for row in rows] == [1] * 6 + [2]
+    assert [row["schema_version"] for row in rows] == [1] * 6 + [SCHEMA_VERSION]
     assert all(list(row) == list(COLUMNS) for row in rows)
     assert {row["finding"] for row in rows[:6]} == {None} and rows[6]["finding"] == "accept"

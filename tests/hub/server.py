@@ -15,9 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
+from tests.hub import spaces
+from tests.hub.answers import Answer
+from tests.hub.answers import as_json as _json
 from tests.hub.storage import Refused, Repo, pointer
 
-Answer = tuple[int, dict[str, str], bytes]
 WRITE_TOKEN = "hf_loopback_write"  # noqa: S105 - known to nobody but the loopback Hub
 READ_TOKEN = "hf_loopback_read"  # noqa: S105
 
@@ -60,7 +62,9 @@ class LoopbackHub:
 
     def __init__(self, lfs_threshold: int = 1 << 20, page: int = 50, seed: int = 7) -> None:
         self.tokens = {WRITE_TOKEN: "write", READ_TOKEN: "read"}
+        self.fine: dict[str, dict[str, Any]] = {}  # token -> what whoami says of it besides its role
         self.repos: dict[tuple[str, str], Repo] = {}
+        self.webhooks: list[dict[str, Any]] = []
         self.faults: list[Fault] = []
         self.late: list[tuple[str, bytes]] = []
         self.log: list[Asked] = []
@@ -238,11 +242,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.log.append(Asked(self.command, self.path, dict(self.headers), status))
 
 
-def _json(value: Any, **headers: str) -> Answer:
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return 200, {"Content-Type": "application/json"} | named, json.dumps(value).encode()
-
-
 def _scope(hub: LoopbackHub, handler: _Handler) -> str | None:
     given = handler.headers.get("Authorization", "").removeprefix("Bearer ")
     if not given:
@@ -266,9 +265,9 @@ def _route(hub: LoopbackHub, handler: _Handler, body: bytes) -> Answer:
     if path == "/api/whoami-v2":
         if scope is None:
             raise Refused(401, "", "Unauthorized")
-        return _json(
-            {"type": "user", "name": "loopback", "orgs": [], "auth": {"accessToken": {"role": scope}}}
-        )
+        return spaces.whoami(hub, handler.headers["Authorization"].removeprefix("Bearer "), scope)
+    if path.startswith("/api/settings/webhooks"):
+        return spaces.webhooks(hub, scope, handler.command, path, body)
     if path == "/api/repos/create":
         return _create(hub, scope, json.loads(body))
     if path == "/api/validate-yaml":
@@ -296,8 +295,8 @@ def _allowed(hub: LoopbackHub, kind: str, name: str, scope: str | None, method: 
         raise
     if repo.private and scope is None:
         raise Refused(401, "RepoNotFound", "Repository not found")
-    writes = method in ("POST", "DELETE") and route != "paths-info"
-    if writes and scope != "write":
+    writes = method in ("POST", "PUT", "DELETE") and route != "paths-info"
+    if (writes or route in ("secrets", "variables")) and scope != "write":
         raise Refused(403, "", "You need write access")
     return repo
 
@@ -310,7 +309,7 @@ def _create(hub: LoopbackHub, scope: str | None, body: dict[str, Any]) -> Answer
     if (kind, name) in hub.repos:
         return 409, {}, json.dumps({"error": "exists already", "url": url}).encode()
     repo = hub.repos[kind, name] = Repo(body.get("visibility") == "private", hub.lfs_threshold)
-    repo.begin()
+    repo.begin(name if kind == "space" else None)
     return _json({"url": url, "name": name})
 
 
@@ -325,7 +324,8 @@ def _validate(body: dict[str, Any]) -> Answer:
 def _info(hub: LoopbackHub, repo: Repo, rest: str, *_: Any) -> Answer:
     commit = repo.revision(rest or "main")
     siblings = [{"rfilename": path} for path in sorted(commit.tree)]
-    return _json({"id": "repo", "sha": commit.sha, "private": repo.private, "siblings": siblings, "tags": []})
+    document = {"id": "repo", "sha": commit.sha, "private": repo.private, "siblings": siblings, "tags": []}
+    return _json(document | ({"host": repo.host} if repo.host else {}))
 
 
 def _refs(hub: LoopbackHub, repo: Repo, *_: Any) -> Answer:
@@ -430,6 +430,7 @@ def _branch(hub: LoopbackHub, repo: Repo, rest: str, _: Any, body: bytes, handle
 _API_ROUTES: dict[str, Callable[..., Answer]] = {
     "": _info, "revision": _info, "refs": _refs, "commits": _commits, "tree": _tree, "paths-info": _paths,
     "preupload": _preupload, "commit": _commit, "tag": _tag, "branch": _branch,
+    "secrets": spaces.secrets, "variables": spaces.variables, "settings": spaces.settings,
 }  # fmt: skip
 
 

@@ -57,10 +57,18 @@ class Repo:
     tags: dict[str, str] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     large: dict[str, bytes] = field(default_factory=dict)
+    host: str | None = None
+    secrets: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
-    def begin(self) -> None:
-        self.blobs[git_oid(GITATTRIBUTES)] = GITATTRIBUTES
-        tree = {".gitattributes": Stored(git_oid(GITATTRIBUTES), len(GITATTRIBUTES))}
+    def begin(self, space: str | None = None) -> None:
+        """Make the first commit; a Space's holds a README too, and it has an address."""
+        files = {".gitattributes": GITATTRIBUTES}
+        if space is not None:
+            files["README.md"] = f"---\ntitle: {space}\nsdk: gradio\n---\n".encode()
+            self.host = f"https://{space.replace('/', '-').lower()}.hf.space"
+        self.blobs |= {git_oid(content): content for content in files.values()}
+        tree = {path: Stored(git_oid(content), len(content)) for path, content in files.items()}
         self._add("main", "initial commit", "", tree)
 
     def revision(self, name: str) -> Committed:

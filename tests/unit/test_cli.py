@@ -129,3 +129,41 @@ def test_simulate_and_train_write_what_they_say(
     assert manifest["data"]["n_rows"] == len(pd.read_csv(table))
     assert manifest["parity"]["xgboost"]["n_rows"] == 100_000
     assert load_bundle(out, TrustedKeys((key.public,))).version == "1.0.0", "what is trained is signed"
+
+
+def test_a_file_is_scored_and_what_does_not_fit_is_listed(
+    small_frame: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = small_frame.head(30).drop(columns=["is_fraud", "reported_at", "typology"]).astype(object)
+    rows.loc[4, "amount"] = "much"
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    arguments = ["score", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "out.parquet")]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "row 5 (line 6): amount is not a number" in said
+    assert "scored 29 rows" in said and "1 rows do not fit" in said
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 29
+    assert main([*arguments, "--rejected", str(tmp_path / "refused.csv")]) == 0
+    assert pd.read_csv(tmp_path / "refused.csv").to_dict("records") == [
+        {"line": 6, "row": 5, "column": "amount", "rule": "is not a number"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "out", "words"),
+    [
+        ("rows.csv", "out.csv", "name a .parquet file"),
+        ("nowhere.csv", "out.parquet", "there is no such file"),
+        ("empty.csv", "out.parquet", "the file is empty"),
+        ("rows.csv", "out.parquet", '"occurred_at" is missing'),
+    ],
+)
+def test_a_file_that_cannot_be_scored_is_one_sentence(
+    file: str, out: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "empty.csv").write_text("")
+    assert main(["score", str(tmp_path / file), "--out", str(tmp_path / out)]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+    assert not (tmp_path / out).exists()

@@ -113,3 +113,16 @@ def test_two_promotions_at_once_leave_one_champion_and_a_true_previous(
         thread.join()
     aliases = registry.aliases()
     assert {aliases.champion, aliases.previous} == {"1.0.1", "1.0.2"}
+
+
+def test_a_first_version_serves_by_the_commit_that_records_it(
+    registry: ModelRegistry, small_bundle: Path, tmp_path: Path
+) -> None:
+    revision = registry.record(small_bundle, "first", first_by="deploy")
+    assert registry.head() == revision and registry.aliases().champion == "1.0.0"
+    assert [(d.action, d.version, d.who, d.sequence) for d in registry.decisions()] == [
+        ("promote", "1.0.0", "deploy", 1)
+    ]
+    registry.record(release(small_bundle, tmp_path, "1.0.1"), "second", first_by="deploy")
+    assert registry.aliases().champion == "1.0.0", "only where none serves yet"
+    assert load_bundle(registry.directory("1.0.0")).version == "1.0.0"

@@ -227,7 +227,7 @@ def test_the_job_maps_a_refusal_to_success_and_a_failed_installation_to_an_error
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
 
     def run(code: int) -> int:
-        body = script.replace("cd /fraud", "cd /").replace(SCRIPT, f"sh -c 'exit {code}'")
+        body = script.replace("cd /fraud", "cd /").replace(f"sh {SCRIPT}", f"sh -c 'exit {code}'")
         return subprocess.run([shell, flag, body], env=environment).returncode
 
     assert [run(code) for code in (0, 1, 2)] == [0, 0, 2]

@@ -11,6 +11,7 @@ from fraud.api import build_api
 from fraud.errors import RateLimited, SettingsError
 from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.dataset import read_events
+from fraud.feedback.events import FlagEvent
 from fraud.feedback.limiter import FlagLimiter
 from fraud.feedback.store import FeedbackStore
 from fraud.repositories.local import LocalRepository
@@ -96,3 +97,31 @@ def test_settings_choose_limits_share_and_quarantine(tmp_path: Path) -> None:
     bad = dataclasses.replace(settings.feedback, directory=tmp_path, address_limit="many")
     with pytest.raises(SettingsError):
         build_service(dataclasses.replace(settings, feedback=bad))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_whether_the_lots_question_was_answered_is_kept(
+    strict: FraudService, example: dict, tmp_path: Path, answers: bool
+) -> None:
+    strict._audit = AuditSampler(AuditPolicy(share=1.0, floor=1.0), b"key")
+    word = {"verdict": "right", "label": "legitimate", "consent": True}
+    client = TestClient(build_api(strict, lambda _: None, lambda: True))
+    shown = client.post("/v1/score", json={"transaction": example}).json()
+    assert shown["audit_asked"] is True
+    said = word | {"prediction_id": shown["prediction_id"]} | ({"answers_audit": True} if answers else {})
+    assert client.post("/v1/flags", json=said).status_code == 201
+    strict.drain()
+    repository = LocalRepository(tmp_path / "strict.git")
+    events, _ = read_events(repository, repository.head())
+    assert [e.flag.answers_audit for e in events if isinstance(e, FlagEvent)] == [answers]
+
+
+def test_an_answer_to_a_question_that_was_not_put_is_a_422_and_kept_nowhere(
+    service: FraudService, example: dict
+) -> None:
+    client = TestClient(build_api(service, lambda _: None, lambda: True), raise_server_exceptions=False)
+    name = client.post("/v1/score", json={"transaction": example}).json()["prediction_id"]
+    word = {"verdict": "right", "label": "legitimate", "consent": True, "answers_audit": True}
+    refused = client.post("/v1/flags", json=word | {"prediction_id": name})
+    assert refused.status_code == 422 and "answers_audit: the lot did not fall" in refused.text
+    assert service.backlog() == 0

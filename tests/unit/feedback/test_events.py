@@ -12,6 +12,7 @@ from fraud.feedback.canonical import canonical_json
 from fraud.feedback.events import (
     COLUMNS,
     MAX_COMMENT_LENGTH,
+    SCHEMA_VERSION,
     clean_comment,
     milliseconds,
     review_row,
@@ -156,7 +157,7 @@ def test_any_comment_is_either_refused_or_comes_back(make_prediction, make_flag,
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("schema_version", 3), ("schema_version", 0), ("schema_version", True),
+        ("schema_version", SCHEMA_VERSION + 1), ("schema_version", 0), ("schema_version", True),
         ("schema_version", None), ("event", "wave"),
         ("event_id", ""), ("event_id", "a\nb"), ("event_id", 7), ("recorded_ms", 1.5), ("recorded_ms", -1),
         ("recorded_ms", 10**16), ("recorded_ms", "2026-01-05"), ("node", None), ("profile", ""),
@@ -288,3 +289,31 @@ def test_an_audit_without_its_chance_is_refused(prediction, flag, asked, probabi
     with pytest.raises(FlagError) as caught:
         parse_row(row)
     assert caught.value.field == "audit_probability"
+
+
+@pytest.mark.parametrize("answers", [True, False, None])
+def test_what_a_flag_answers_is_kept_with_it(prediction, flag, answers):
+    flag = replace(flag, answers_audit=answers)
+    rows = submission(prediction, flag, node="n1", audit_asked=True, audit_probability=0.25)
+    assert parse_row(rows[1]).flag == flag
+    assert rows[0]["answers_audit"] is None
+
+
+@pytest.mark.parametrize("asked", [False, None])
+def test_a_flag_cannot_answer_a_question_that_was_not_put(prediction, flag, asked):
+    with pytest.raises(FlagError, match="lot did not fall") as caught:
+        submission(
+            prediction,
+            replace(flag, answers_audit=True),
+            node="n1",
+            audit_asked=asked,
+            audit_probability=None if asked is None else 0.25,
+        )
+    assert caught.value.field == "answers_audit"
+
+
+@pytest.mark.parametrize("value", [1, "true", []])
+def test_what_a_flag_answers_is_yes_or_no(prediction, flag, value):
+    row = submission(prediction, flag, node="n1")[1]
+    with pytest.raises(FlagError, match="answers_audit"):
+        parse_row({**row, "answers_audit": value})

@@ -14,7 +14,8 @@ import xgboost
 from sklearn.ensemble import RandomForestClassifier
 
 from fraud.errors import BundleRefused
-from fraud.models.engine import PackedForest, hard_rows, largest_difference
+from fraud.models import many_rows
+from fraud.models.engine import MANY_ROWS, PackedForest, hard_rows, largest_difference
 from fraud.models.packing import pack_random_forest, pack_xgboost
 
 N_FEATURES = 8
@@ -70,6 +71,48 @@ def test_a_forest_scores_like_scikit_learn_on_hard_rows(trained, forest):
 
 def test_boosting_scores_like_xgboost_on_hard_rows(trained, boosting):
     assert largest_difference(boosting, trained[3].predict_proba, hard_rows(boosting, 20_000, 1)) <= 1e-6
+
+
+@pytest.mark.parametrize("n", [MANY_ROWS, MANY_ROWS + 1, 2 * MANY_ROWS, 3 * MANY_ROWS - 1])
+def test_many_rows_get_to_the_last_bit_what_each_gets_alone(packed, n):
+    x = with_infinities(hard_rows(packed, n, n))
+    assert np.array_equal(packed.raw(x), np.concatenate([packed.raw(x[i : i + 1]) for i in range(n)]))
+
+
+@pytest.mark.parametrize("small_tree", [0, 10**9])
+def test_trees_of_any_size_answer_alike_evaluated_whole_and_descended(packed, small_tree, monkeypatch):
+    monkeypatch.setattr(many_rows, "SMALL_TREE", small_tree)
+    x = with_infinities(hard_rows(packed, 1000, 6))
+    again = replace(packed)
+    assert np.array_equal(again.raw(x), np.concatenate([packed.raw(x[i : i + 1]) for i in range(len(x))]))
+
+
+def test_a_feature_whose_missing_values_go_both_ways_is_descended_rightly(monkeypatch):
+    monkeypatch.setattr(many_rows, "SMALL_TREE", 0)
+    x, y = table(3000, 7, missing=0.3)
+    packed = pack_random_forest(fit_forest(x, y, n_estimators=15, max_depth=None))
+    split = packed.feature >= 0
+    both = [len(set(packed.missing_left[split & (packed.feature == f)])) == 2 for f in range(N_FEATURES)]
+    assert any(both)
+    assert np.array_equal(packed.raw(x), np.concatenate([packed.raw(x[i : i + 1]) for i in range(len(x))]))
+
+
+def test_a_forest_of_more_features_than_a_node_can_name_is_scored_too(monkeypatch):
+    monkeypatch.setattr(many_rows, "SMALL_TREE", 0)
+    x, y = table(1500, 8, n_features=300)
+    packed = pack_random_forest(fit_forest(x, y, n_estimators=200, max_features=1))
+    assert len(np.unique(packed.feature[packed.feature >= 0])) > many_rows.MAX_COLUMNS
+    assert np.array_equal(packed.raw(x), np.concatenate([packed.raw(x[i : i + 1]) for i in range(len(x))]))
+
+
+def test_trees_that_are_one_leaf_are_scored_for_many_rows():
+    leaf = np.full(3, -1, np.int16)
+    values = np.array([0.25, 0.5, 0.75], np.float32)
+    stump = PackedForest(
+        values, leaf, np.zeros(3, bool), np.ones(3, np.float32), np.arange(4, dtype=np.int32), 0.0,
+        "probability", 2,
+    )  # fmt: skip
+    assert np.array_equal(stump.raw(np.zeros((300, 2), np.float32)), np.full(300, 0.5))
 
 
 def with_infinities(x):

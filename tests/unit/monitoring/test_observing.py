@@ -1,17 +1,20 @@
 """What the dataset holds becomes observations: nothing guessed, nothing lost in silence."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from fraud.data.profile import load_profile
+from fraud.data.profile import DAY_MS, load_profile
 from fraud.feedback.events import review_row, submission, withdrawal_row
 from fraud.feedback.parquet import table_of
 from fraud.feedback.trust import TrustPolicy
 from fraud.ids import new_id
-from fraud.monitoring.observing import observe
+from fraud.monitoring.assessing import window_of
+from fraud.monitoring.observing import NEEDED, Beginning, observe
 from fraud.monitoring.opinions import Standing
 from fraud.records import (
     MODELS,
@@ -57,7 +60,7 @@ def _shown(minute=0, probability=0.1, asked=None, pi=None, transaction=None, pro
     return prediction
 
 
-def _flagged(prediction, label=Label.FRAUD, reporter="r1"):
+def _flagged(prediction, label=Label.FRAUD, reporter="r1", answers=None):
     flag = Flag(
         new_id("f"),
         prediction.predicted_at + timedelta(hours=1),
@@ -67,6 +70,7 @@ def _flagged(prediction, label=Label.FRAUD, reporter="r1"):
         "",
         "1",
         reporter,
+        answers,
     )
     rows = submission(
         prediction,
@@ -113,13 +117,43 @@ def test_a_prediction_that_nobody_spoke_of_has_no_label() -> None:
 
 
 def test_an_answer_that_was_asked_for_by_lot_is_told_from_one_that_was_volunteered() -> None:
-    _, asked = _flagged(_shown(0, asked=True, pi=0.2))
+    _, asked = _flagged(_shown(0, asked=True, pi=0.2), answers=True)
     _, volunteered = _flagged(_shown(1, asked=False, pi=0.1), Label.LEGITIMATE)
     found = _observe(asked + volunteered).observations
     assert found.labels.tolist() == [1, 0]
     assert found.volunteered.tolist() == [False, True]
     assert found.audit_asked.tolist() == [True, False]
     assert found.audit_probability.tolist() == [0.2, 0.1]
+
+
+@pytest.mark.parametrize("answers", [False, None])
+def test_a_word_that_answers_no_question_is_volunteered_even_where_the_lot_fell(answers) -> None:
+    """That it is known depends on what it says; and of an older flag nobody knows."""
+    _, rows = _flagged(_shown(0, asked=True, pi=0.2), answers=answers)
+    found = _observe(rows).observations
+    assert (found.labels.tolist(), found.volunteered.tolist()) == ([1], [True])
+    window = window_of(found, "xgboost")
+    assert (window.n_asked, len(window.rows)) == (1, 0)
+
+
+def test_an_answer_that_came_after_what_was_volunteered_counts_from_then_on() -> None:
+    shown = _shown(0, asked=True, pi=0.2)
+    _, unasked = _flagged(shown)
+    _, answer = _flagged(replace(shown, predicted_at=NOON + timedelta(days=3)), answers=True, reporter="r2")
+    rows = [*unasked, answer[-1]]
+    early, late = (_observe(rows, as_of=NOON + timedelta(days=n)).observations for n in (2, 4))
+    assert (early.volunteered.tolist(), late.volunteered.tolist()) == ([True], [False])
+
+
+def test_an_answer_about_another_prediction_of_the_same_content_is_none_about_this_one() -> None:
+    first = _shown(0, asked=False, pi=0.2, transaction=_transaction())
+    second = replace(first, prediction_id=new_id("p"), audit_asked=True)
+    _, rows = _flagged(first)
+    _, answer = _flagged(second, answers=True, reporter="r2")
+    found = _observe(rows + answer).observations
+    assert sorted(zip(found.audit_asked.tolist(), found.volunteered.tolist(), strict=True)) == [
+        (False, True), (True, False),
+    ]  # fmt: skip
 
 
 def test_a_label_that_came_later_than_asked_for_is_not_known() -> None:
@@ -195,6 +229,47 @@ def test_no_predictions_are_no_observations() -> None:
     assert len(_observe([]).observations) == 0
     found = observe([], PROFILE, {"now": (NOON, NOON)}, as_of=NOON, trust=AT_ONCE)
     assert len(found["now"].observations) == 0
+
+
+def _days_of(shown: list[Prediction], wanted: Beginning) -> list[float]:
+    tables = [table_of(_kept(one)) for one in shown]
+    beginnings = {"first": wanted}
+    found = observe(iter(tables), PROFILE, {}, as_of=NOON, trust=AT_ONCE, beginnings=beginnings)["first"]
+    times = found.observations.predicted_ms - int(NOON.timestamp() * 1000)
+    return [float(time) / DAY_MS for time in times]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (5, 4, 3, 2, 1, 0), (3, 1, 5, 0, 4, 2)])
+def test_the_first_days_of_a_model_are_found_wherever_they_stand(order) -> None:
+    digests = ("d", "e", "e", "e", "e", "e")  # on day 0 another model of the same name answered
+    shown = []
+    for day, digest in enumerate(digests):
+        one = _shown(24 * 60 * day)
+        shown.append(replace(one, model_version=replace(one.model_version, manifest_digest=digest * 64)))
+    wanted = Beginning("1.0.0", "e" * 64, 2.0, NOON + timedelta(days=30))
+    assert _days_of([shown[i] for i in order], wanted) == [1.0, 2.0]
+    soon = replace(wanted, before=NOON + timedelta(days=2))
+    assert _days_of([shown[i] for i in order], soon) == [1.0]
+    assert _days_of([shown[i] for i in order], replace(wanted, manifest_digest="f" * 64)) == []
+
+
+def test_of_a_long_log_only_what_is_asked_for_is_held() -> None:
+    """60 tables of megabytes, of which one is of the stretch and one of the first days."""
+    big = _transaction(of_no_profile="m" * 20_000)
+    tables = 60
+    held: list[int] = []
+
+    def log() -> Iterator[pa.Table]:
+        for day in range(tables):
+            held.append(pa.total_allocated_bytes())
+            shown = [_shown(24 * 60 * day + minute, transaction=big) for minute in range(20)]
+            yield table_of([row for one in shown for row in _kept(one)]).select(NEEDED)
+
+    last = (NOON + timedelta(days=tables - 1), NOON + timedelta(days=tables))
+    first = Beginning("1.0.0", "d" * 64, 1.0, NOON + timedelta(days=30))
+    found = observe(log(), PROFILE, {"last": last}, as_of=NOON, trust=AT_ONCE, beginnings={"first": first})
+    assert [len(found[name].observations) for name in ("last", "first")] == [20, 20]
+    assert held[-1] - held[10] < 5 * 20 * 20_000
 
 
 def test_stretches_may_overlap_and_are_read_in_one_pass() -> None:

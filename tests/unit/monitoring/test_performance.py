@@ -1,5 +1,6 @@
 """Audited figures: exact by hand, those of evaluate where all is known, and intervals that cover."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.data.profile import DAY_MS, Profile
+from fraud.data.table import Coded
 from fraud.errors import EvidenceError
 from fraud.feedback.audit import influence
 from fraud.models.evaluate import card_precision, evaluate
-from fraud.monitoring.assessing import assess, of_version, realised_performance
+from fraud.monitoring.assessing import assess, of_model, realised_performance
 from fraud.monitoring.audited import audited_window, mature
 from fraud.monitoring.intervals import NextFind, combined, share, weighted_count
+from fraud.monitoring.observations import Stretch
 from fraud.monitoring.performance import naive_figures, realised_figures
-from fraud.monitoring.verdicts import EvidencePolicy, Health
+from fraud.monitoring.verdicts import EvidencePolicy, Health, want_of_evidence
 from tests.unit.monitoring.windows import CUT, PROFILE, observed
 
 
@@ -118,7 +121,52 @@ def test_predictions_younger_than_the_label_delay_are_not_judged() -> None:
 
 def test_only_the_version_asked_for_is_looked_at() -> None:
     seen = observed([0.9, 0.1], [1, 0])
-    assert (len(of_version(seen, "1.0.0")), len(of_version(seen, "2.0.0"))) == (2, 0)
+    assert (len(of_model(seen, "1.0.0", "a")), len(of_model(seen, "2.0.0", "a"))) == (2, 0)
+
+
+def test_two_models_of_one_name_are_two_models() -> None:
+    """A release that was thrown away and the one made after it may bear the same version."""
+    seen = replace(observed([0.1, 0.2, 0.3], [0, 0, 0]), digest=Coded(np.array([0, 1, -1]), ("a", "b")))
+    assert of_model(seen, "1.0.0", "b").answers["xgboost"].probability.tolist() == [0.2, 0.3]
+    assert of_model(seen, "2.0.0", "b").answers["xgboost"].probability.tolist() == [0.2]
+    nameless = replace(seen, digest=Coded(np.array([0, 1, 1]), ("a", "")))
+    assert len(of_model(nameless, "1.0.0", "b")) == 2
+
+
+@pytest.mark.parametrize("hour", [0, 6, 18])
+def test_a_window_that_ends_at_any_hour_has_whole_days(hour: int) -> None:
+    """Twelve frauds at the top of every half day: of the ten highest scores of a day each is a fraud."""
+    half = DAY_MS // 2
+    start = 100 * DAY_MS + hour * DAY_MS // 24
+    n_halves, k = 6, PROFILE.costs.precision_at
+    p, y, ms = [], [], []
+    for i in range(n_halves):
+        frauds = k // 2
+        p += [0.9] * frauds + [0.1] * 30
+        y += [1.0] * frauds + [0.0] * 30
+        ms += [start + i * half + j for j in range(frauds + 30)]
+    seen = replace(observed(p, y, card=np.arange(len(p))), predicted_ms=np.array(ms))
+    # The last half day is no whole one, and is not counted as one.
+    stretch = Stretch(start, start + n_halves * half - half // 2)
+    figures = realised_performance(seen, "xgboost", PROFILE, stretch=stretch).figures
+    assert figures[f"precision_at_{k}"].value == pytest.approx(1.0)
+    assert figures[f"card_precision_at_{k}"].value == pytest.approx(1.0)
+
+
+def test_a_stretch_shorter_than_a_day_has_no_figure_of_a_day() -> None:
+    seen = replace(observed([0.9, 0.1], [1, 0]), predicted_ms=np.array([5, 6]))
+    figures = realised_performance(seen, "xgboost", PROFILE, stretch=Stretch(0, DAY_MS - 1)).figures
+    k = PROFILE.costs.precision_at
+    assert figures[f"precision_at_{k}"].value is None and figures[f"card_precision_at_{k}"].value is None
+
+
+def test_of_a_stretch_of_which_most_cannot_be_read_nothing_is_judged() -> None:
+    seen = observed([0.9] * 60 + [0.1] * 60, [1.0] * 60 + [0.0] * 60)
+    policy = EvidencePolicy()
+    for unused, codes in ((0.5, []), (0.51, ["unreadable"])):
+        stretch = Stretch(0, DAY_MS, unused_share=unused)
+        realised = realised_performance(seen, "xgboost", PROFILE, stretch=stretch)
+        assert [r.code for r in want_of_evidence(realised, policy)] == codes
 
 
 def test_predictions_without_a_lot_are_left_out_and_counted() -> None:

@@ -17,7 +17,10 @@ from fraud.monitoring import run as running
 from fraud.monitoring.alerts import AlertPolicy, Transition
 from fraud.monitoring.checks import state_of
 from fraud.monitoring.examining import Expectation, MonitoringPolicy, expectation_of
+from fraud.monitoring.figures import f1_over_time
+from fraud.monitoring.history import MonitoringHistory
 from fraud.monitoring.ledger import REPORT_JSON, locked, read_ledger
+from fraud.monitoring.observing import observe
 from fraud.monitoring.run import METRICS, REPORT_HTML, RunOutcome, monitor
 from fraud.monitoring.verdicts import Health
 from fraud.production.dataset import DatasetWriter
@@ -240,6 +243,21 @@ def test_a_longer_window_ends_no_alert_of_a_shorter_one(played, tmp_path) -> Non
     assert not [t for t in told if not t.firing]
 
 
+def test_what_a_run_leaves_is_what_the_page_can_read_and_f1_stands_where_its_predictions_were(
+    played, tmp_path
+) -> None:
+    for day in (BROKEN_FROM, N_DAYS):
+        _run(played, tmp_path, day)
+    record = MonitoringHistory(tmp_path, tmp_path / "none")()
+    assert record is not None and len(record.runs) == 2
+    drawn = f1_over_time(record.runs, record.report["held_out_f1"], "en")
+    assert drawn is not None
+    (line,) = [trace for trace in drawn.data if trace.name == "XGBoost"]
+    assert [moment.date() for moment in line.x] == [played.until(d - 7).date() for d in (BROKEN_FROM, N_DAYS)]
+    (promised,) = [t for t in drawn.data if t.line.dash == "dot" and "XGBoost" in t.name]
+    assert promised.x[-1].date() == played.until(N_DAYS).date() and promised.y[-1] is not None
+
+
 def test_no_feedback_yet_is_insufficient_evidence_and_not_health(played, tmp_path) -> None:
     outcome = _run(played, tmp_path, dataset=LocalRepository(tmp_path / "empty.git"))
     assert outcome.state == "insufficient_evidence"
@@ -256,9 +274,53 @@ def test_a_release_without_a_reference_is_not_called_healthy(played, tmp_path) -
 def test_another_release_than_the_one_that_answered_has_no_predictions_to_be_judged_by(
     played, tmp_path
 ) -> None:
-    report = _run(played, tmp_path, expected=replace(played.expected, version="9.9.9")).report
-    assert report["n_predictions"] == 0
+    other = replace(played.expected, manifest_digest="f" * 64)  # of the same version, by name
+    report = _run(played, tmp_path, expected=other).report
+    assert (report["n_predictions"], report["n_mature"], report["n_labels"]) == (0, 0, 0)
+    assert report["domain"]["reasons"][0]["code"] == "no_earlier_stretch"
     assert report["operations"]["versions"] == {"1.0.0": report["operations"]["n_predictions"]}
+
+
+def test_realised_and_estimated_are_of_the_same_predictions_and_the_present_has_its_own(
+    played, tmp_path
+) -> None:
+    report = _run(played, tmp_path, N_DAYS).report
+    assert 0 < report["n_labels"] < report["n_mature"]
+    for model in report["models"].values():
+        assert model["estimated"]["n_predictions"] == report["n_mature"]
+        assert model["realised"]["n_predictions"] + model["realised"]["n_without_lot"] == report["n_mature"]
+        assert model["estimated_now"]["n_predictions"] == report["n_predictions"]
+    page = (tmp_path / "report" / REPORT_HTML).read_text()
+    assert page.count("estimated now: F1") == 2
+    (line,) = read_ledger(tmp_path).runs
+    assert line.figures["matured_end_ms"] == line.until_ms - 7 * 86_400_000
+    assert line.figures["f1_estimated_now:xgboost"]["value"] == pytest.approx(
+        report["models"]["xgboost"]["estimated_now"]["figures"]["f1"]["value"]
+    )
+
+
+def test_the_log_is_read_one_table_at_a_time(played, tmp_path, monkeypatch) -> None:
+    def watched(tables, *arguments, **named):
+        assert iter(tables) is tables, "a list would hold the whole history"
+        return observe(tables, *arguments, **named)
+
+    monkeypatch.setattr(running, "observe", watched)
+    assert _run(played, tmp_path).report["n_predictions"] > 0
+
+
+def test_a_window_of_which_most_cannot_be_read_is_not_called_healthy(played, tmp_path, monkeypatch) -> None:
+    def broken(tables, *arguments, **named):
+        found = observe(tables, *arguments, **named)
+        n = len(found["window"].observations)
+        return found | {"window": replace(found["window"], unused={"cannot be read by the profile": n + 1})}
+
+    monkeypatch.setattr(running, "observe", broken)
+    outcome = _run(played, tmp_path)
+    assert outcome.state == "insufficient_evidence"
+    assert outcome.report["drift"]["reasons"][0]["code"] == "unreadable"
+    page = (tmp_path / "report" / REPORT_HTML).read_text()
+    assert "cannot be read by the profile, and the rest" in page
+    assert "Predictions in the window that the profile cannot read, left out" in page
 
 
 def test_a_revision_that_is_none_is_said_so(played, tmp_path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import fraud.monitoring
 from fraud.data.profile import load_profile
-from fraud.monitoring.words import WORDS, check_name, column_name, reason, say
+from fraud.monitoring.words import WORDS, check_name, column_name, figure_name, reason, say
 
 SOURCES = sorted(Path(fraud.monitoring.__file__).parent.glob("*.py"))
 CARDS = load_profile("cards")
@@ -69,3 +69,11 @@ def test_checks_are_named_in_the_profiles_words(key, words) -> None:
 def test_a_column_that_the_profile_does_not_have_keeps_its_name() -> None:
     assert column_name("something_else", CARDS, "en") == "Something else"
     assert say("ok", "pt-BR") == "como antes"
+
+
+@pytest.mark.parametrize("language", ["en", "pt-BR"])
+def test_a_figure_on_another_basis_than_its_definition_says_so(language) -> None:
+    plain = figure_name("card_precision_at_10", language)
+    other = figure_name("card_precision_at_10", language, "highest_transaction")
+    assert other.startswith(plain) and len(other) > len(plain) + 20 and "10" in other
+    assert figure_name("f1", language, "audit") == "F1"

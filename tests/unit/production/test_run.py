@@ -128,6 +128,20 @@ def test_people_who_were_not_asked_speak_of_mistakes(events, days):
     assert missing > 3 * (all_labels == "fraud").mean(), "frauds are over-represented among the flags"
 
 
+def test_only_who_answers_the_lot_says_so_and_how_often_has_nothing_to_do_with_the_label(events, days):
+    shown = {e.event_id: e for e in events if isinstance(e, PredictionEvent)}
+    answers = {f.flag.prediction_id for f in flags(events) if f.flag.answers_audit}
+    asked = [p for d in days[:-4] for p, drawn in zip(d.ids, d.asked, strict=True) if drawn]
+    assert all(shown[name].audit_asked for name in answers)
+    assert {f.flag.prediction_id for f in flags(events)} & set(asked) > answers & set(asked)
+    truth = truth_of(days).label
+    rates = [
+        np.mean([name in answers for name in asked if truth[name] == label])
+        for label in ("fraud", "legitimate")
+    ]
+    assert abs(rates[0] - rates[1]) < 0.25
+
+
 def is_hostile(event, days):
     counted = truth_of(days).loc[event.flag.prediction_id]
     return counted.label == "fraud" and event.flag.label == "legitimate"

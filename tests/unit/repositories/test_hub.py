@@ -369,3 +369,20 @@ def test_an_answer_that_is_no_json_is_one_sentence(hub, repository):
     with pytest.raises(RepositoryError, match="cannot be used"):
         repository.head()
     assert json.dumps(repository.tags()) == "{}"
+
+
+def test_a_new_space_is_empty_though_the_hub_wrote_its_readme(hub, tmp_path):
+    space = HubRepository("org/demo", "space", token=WRITE_TOKEN, endpoint=hub.url, cache=tmp_path)
+    hub_client.HubClient("org/demo", "space", WRITE_TOKEN, hub.url, Retries(RetryPolicy(), "x")).create(True)
+    assert space.head() is None and hub.repo("space", "org/demo").private
+    first = space.commit([Add("README.md", b"ours")], "first", None)
+    assert space.files(first) == ("README.md",) and [c.message for c in space.history()] == ["first"]
+    assert (space.snapshot(first) / "README.md").read_bytes() == b"ours"
+
+
+def test_what_would_change_is_told_without_changing_it(hub, repository):
+    first = repository.commit([Add("a", b"1"), Add("b", b"2"), Add("c", b"3")], "first", None)
+    pending = repository.pending([Add("a", b"1"), Add("b", b"3"), Delete("c")], first)
+    assert pending == [Add("b", b"3"), Delete("c")] and repository.head() == first
+    with pytest.raises(RepositoryError):
+        repository.pending([Delete("none")], first)

@@ -79,7 +79,7 @@ def test_a_full_backlog_refuses_one_answer_in_one_sentence_and_says_why_beside_i
         section = FlagSection(hard_pressed, Localised(), gr.State("en"), gr.State(""))
     scored = hard_pressed.score(hard_pressed.examples()[0]["transaction"]).prediction_id
     nobody: Any = type("Request", (), {"session_hash": "s", "client": None})()
-    said = section._submit("en", "", "wrong", scored, "fraud", "", True, nobody)
+    said = section._submit("en", "", "wrong", scored, "fraud", "", True, False, nobody)
     assert "yours was not taken; try again in a few minutes" in said[section.status]
     assert "No more answers are taken right now: 5 are kept here" in said[section._backlog]
     assert section.receipt_id not in said and hard_pressed.backlog() == 5

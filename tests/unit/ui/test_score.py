@@ -6,6 +6,8 @@ import gradio as gr
 import pytest
 
 from fraud.feedback.audit import AuditPolicy, AuditSampler
+from fraud.feedback.dataset import read_events
+from fraud.feedback.events import FlagEvent
 from fraud.service import FraudService
 from fraud.ui.language import Localised
 from fraud.ui.score import ScoreTab
@@ -121,3 +123,33 @@ def test_withdrawing_my_data_takes_the_kept_prediction_with_the_answer(
     receipt = service.flag(prediction_id, "wrong", label="legitimate", consent=True)
     tab._flag._withdraw._withdraw("en", receipt.receipt_id, prediction_id)
     assert service.receipt(receipt.receipt_id).withdrawn and service.receipt(prediction_id).withdrawn
+
+
+def _answer(tab: ScoreTab, prediction_id: str, asked: bool) -> bool | None:
+    """Return what is stored of a flag that is sent from the page."""
+    nobody: Any = type("Request", (), {"session_hash": "s", "client": None})()
+    service = tab._service
+    tab._flag._submit("en", "", "wrong", prediction_id, "fraud", "", True, asked, nobody)
+    service.drain()
+    repository = service._feedback._repository
+    events, _ = read_events(repository, repository.head())
+    return next(e.flag.answers_audit for e in events if isinstance(e, FlagEvent))
+
+
+def test_who_was_asked_in_the_page_answers_the_lot(tab: ScoreTab, service: FraudService) -> None:
+    service._audit = AuditSampler(AuditPolicy(share=1.0, floor=1.0), b"key")
+    values = typed(tab, tab.first_view("en"))
+    updates = tab._score_and_keep("en", True, None, *values)
+    assert updates[tab._flag._asked] is True
+    assert _answer(tab, updates[tab._prediction_id], updates[tab._flag._asked]) is True
+
+
+def test_who_flags_the_first_view_was_not_asked_though_the_lot_falls_on_what_is_scored_for_it(
+    tab: ScoreTab, service: FraudService
+) -> None:
+    service._audit = AuditSampler(AuditPolicy(share=1.0, floor=1.0), b"key")
+    updates = tab.first_view("en")
+    chosen = tab._flag._chooser("wrong")("en", updates[tab._prediction_id])
+    own = chosen[tab._prediction_id]
+    assert service.prediction(own).audit_asked is True and updates[tab._flag._asked] is False
+    assert _answer(tab, own, updates[tab._flag._asked]) is False
