@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xgboost
 from numpy.typing import NDArray
 
 from benchmarks.poison import small_profile
@@ -322,6 +323,23 @@ def print_tables(logs: dict[int, dict[tuple[str, bool], Log]], days: int) -> Non
             print(f"| {seed} | {name} | {n} | {figures}{lost} |")
 
 
+def print_summary(logs: dict[int, dict[tuple[str, bool], Log]], days: int) -> None:
+    """Print by how much the loop beats the others after the change, as the mean over seeds and for each."""
+    print(f"\nF1 of days {CHANGE_DAY}-{days}, mean over seeds, and loop minus the other way:\n")
+    print("| attack | way | F1 | loop - way | by seed |")
+    print("|---|---|---|---|---|")
+    for attacked in (False, True):
+        f1 = {
+            way.name: np.array([of[way.name, attacked].f1(CHANGE_DAY, days) for of in logs.values()])
+            for way in WAYS
+        }
+        for name, figures in f1.items():
+            ahead = f1["loop"] - figures
+            each = ", ".join(f"{value:+.3f}" for value in ahead)
+            told = " | |" if name == "loop" else f"{ahead.mean():+.3f} | {each} |"
+            print(f"| {'yes' if attacked else 'no'} | {name} | {figures.mean():.3f} | {told}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Play production to the loop, a frozen champion, naivety.")
@@ -347,8 +365,9 @@ def main() -> None:
                 logs[job.seed][job.way.name, job.attacked] = log
                 cpu_s += log.cpu_s
     print_tables(logs, scale.days)
+    print_summary(logs, scale.days)
     names = ("numpy", "scikit-learn", "pandas", "numba")
-    libraries = ", ".join(f"{name} {version(name)}" for name in names)
+    libraries = ", ".join([f"xgboost {xgboost.__version__}", *(f"{name} {version(name)}" for name in names)])
     print(f"\nPython {platform.python_version()}, {libraries}, {platform.machine()}; {scale}")
     print(f"{cpu_s:.0f} s of CPU")
 

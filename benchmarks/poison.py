@@ -17,9 +17,10 @@ import numpy as np
 from fraud.data.profile import Profile, load_profile
 from fraud.data.sources import load_transactions
 from fraud.data.table import Transactions
+from fraud.feedback.caps import cap
 from fraud.feedback.events import Event, submission
 from fraud.feedback.parsing import parse_row
-from fraud.feedback.trust import TrustPolicy, cap, decide
+from fraud.feedback.trust import TrustPolicy, decide
 from fraud.models.examples import to_record
 from fraud.models.split import Split, split
 from fraud.models.train import Training, train
@@ -91,11 +92,19 @@ def in_slice(transactions: Transactions) -> np.ndarray:
 
 
 def hostile_events(
-    base: Transactions, plan: Split, profile: Profile, n: int, n_sources: int = 3, agree: bool = False
+    base: Transactions,
+    plan: Split,
+    profile: Profile,
+    n: int,
+    n_sources: int = 3,
+    agree: bool = False,
+    asked: bool = False,
 ) -> list[Event]:
     """Return n flags that call the slice's training frauds, and near copies of them, false alarms.
 
     With `agree` the sources flag the same contents, so that each has their quorum; else each flags its own.
+    With `asked` every flag answers the audit lot: more than an attacker can have, whom the lot asks about a
+    share of what he sends.
     """
     rows = plan.train[(base.labels[plan.train] == 1) & in_slice(base.take(plan.train))]
     rng = np.random.default_rng(3)
@@ -106,11 +115,11 @@ def hostile_events(
             record |= {"amount": round(record["amount"] * rng.uniform(0.9, 1.1), 2), "transaction_id": None}
         sources = range(n_sources) if agree else [i % n_sources]
         for source in sources:
-            events += _flag(f"{i}-{source}", record, f"hostile-{source}", profile)
+            events += _flag(f"{i}-{source}", record, f"hostile-{source}", profile, asked)
     return events
 
 
-def _flag(name: str, record: dict, reporter: str, profile: Profile) -> list[Event]:
+def _flag(name: str, record: dict, reporter: str, profile: Profile, asked: bool) -> list[Event]:
     prediction = Prediction(
         prediction_id=f"p_{name}",
         predicted_at=FLAGGED_AT,
@@ -131,7 +140,8 @@ def _flag(name: str, record: dict, reporter: str, profile: Profile) -> list[Even
         consent_version="drill",
         reporter=reporter,
     )
-    return [parse_row(row) for row in submission(prediction, flag, node="drill")]
+    lot = {"audit_asked": True, "audit_probability": 0.5} if asked else {}
+    return [parse_row(row) for row in submission(prediction, flag, node="drill", **lot)]
 
 
 def believe(
@@ -195,6 +205,30 @@ def drill(profile: Profile, n_flags: int, policy: GatePolicy) -> list[Result]:
     return [clean, *(gated(result, champion, t, policy) for t, result in [honest, *attacked])]
 
 
+def _objections(result: Result) -> list[str]:
+    """Return what the gate objects to, overall and by slice."""
+    slices = [f"{h.model} {h.metric} {h.slice} {h.champion:.3f} -> {h.challenger:.3f}" for h in result.harmed]
+    return [*result.overall, *slices]
+
+
+def answers_drill(
+    profile: Profile, n_flags: int, policy: GatePolicy, ways: Sequence[str] = tuple(POLICIES), seed: int = 7
+) -> list[Result]:
+    """Return the clean champion, and the ways where every hostile flag answers the audit lot.
+
+    Each comes from a pseudonym of its own, so that only what holds answers to the lot together is against it.
+    """
+    base, _ = load_transactions(profile, None)
+    plan = split(base, profile, 7)
+    champion, clean = believe("clean", [], DEFAULT, base, plan, profile, seed)
+    hostile = hostile_events(base, plan, profile, n_flags, n_sources=n_flags, asked=True)
+    attacked = [
+        believe(f"{way}, answers to the lot", hostile, POLICIES[way], base, plan, profile, seed)
+        for way in ways
+    ]
+    return [clean, *(gated(result, champion, t, policy) for t, result in attacked)]
+
+
 def main() -> None:
     started = time.perf_counter()
     profile = small_profile(200_000, 180, 45, 60, 200)
@@ -205,8 +239,11 @@ def main() -> None:
     results = drill(profile, 3_000, GatePolicy())
     print("\nThe gate, with the clean models as champion:\n")
     for r in results[1:4]:
-        slices = [f"{h.model} {h.metric} {h.slice} {h.champion:.3f} -> {h.challenger:.3f}" for h in r.harmed]
-        print(f"- {r.name}: {'; '.join([*r.overall, *slices]) or 'passes'}", flush=True)
+        print(f"- {r.name}: {'; '.join(_objections(r)) or 'passes'}", flush=True)
+    answers = answers_drill(profile, 3_000, GatePolicy())[1:]
+    for r in answers:
+        print(f"- {r.name}: {'; '.join(_objections(r)) or 'passes'}", flush=True)
+    results += answers
     agreeing = hostile_events(base, plan, profile, 3_000, agree=True)
     results.append(believe("trust, the sources agree", agreeing, DEFAULT, base, plan, profile)[1])
     no_caps = replace(DEFAULT, max_per_reporter=np.inf, max_per_slice=np.inf, max_in_all=np.inf)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fraud.errors import FlagError
+from fraud.feedback.audit import claim_stands_for
 from fraud.feedback.events import FlagEvent, PredictionEvent, ReviewEvent, Row, WithdrawalEvent
 from fraud.feedback.parsing import parse_line, parse_row
 from fraud.feedback.shards import digest_in, kind_of, numbered_lines, shards, split_lines
 from fraud.feedback.store import FeedbackStore
-from fraud.feedback.trust import LONE_WEIGHT
-from fraud.records import MODELS, Decision, Finding, Flag, Label, Prediction, Review
+from fraud.records import MODELS, Finding, Flag, Prediction, Review
 
 POOL = 500
 """The most cases that are held, however many wait; the next ones come up once these are decided."""
@@ -140,19 +140,6 @@ class ReviewQueue:
             seen.prediction, flagged.flag.label, asked=seen.audit_asked, chance=seen.audit_probability
         )
         return claim_value(seen.prediction, self._amount, stands_for)
-
-
-def claim_stands_for(
-    prediction: Prediction, label: Label, *, asked: bool | None, chance: float | None
-) -> float | None:
-    """Return for how many predictions a claim speaks; None where it needs no second opinion.
-
-    Only answers to the lot speak for others, and only where a model did not alert does "fraud" weigh so much.
-    """
-    missed = any(score.decision is Decision.APPROVE for score in prediction.scores.values())
-    if label is not Label.FRAUD or not asked or not chance or not missed:
-        return None
-    return 1 / chance if 1 / chance > LONE_WEIGHT else None
 
 
 def claim_value(

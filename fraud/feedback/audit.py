@@ -18,9 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud.records import Decision, Score
+from fraud.records import Decision, Label, Prediction, Score
 
 F64 = NDArray[np.float64]
+LONE_WEIGHT = 5.0
+"""How many predictions a claim of a missed fraud may stand for on one opinion (docs/decisions/0028)."""
 _HORIZON = 1_000
 
 
@@ -81,6 +83,19 @@ def is_drawn(key: bytes, prediction_id: str, probability: float) -> bool:
     """Return whether the lot falls on a prediction: the same for ever, and unknowable without the key."""
     digest = hmac.new(key, b"audit:" + prediction_id.encode(), hashlib.sha256).digest()
     return int.from_bytes(digest[:8], "big") < probability * 2**64
+
+
+def claim_stands_for(
+    prediction: Prediction, label: Label, *, asked: bool | None, chance: float | None
+) -> float | None:
+    """Return for how many predictions a claim speaks; None where it needs no second opinion.
+
+    Only answers to the lot speak for others, and only where a model did not alert does "fraud" weigh so much.
+    """
+    missed = any(score.decision is Decision.APPROVE for score in prediction.scores.values())
+    if label is not Label.FRAUD or not asked or not chance or not missed:
+        return None
+    return 1 / chance if 1 / chance > LONE_WEIGHT else None
 
 
 class AuditSampler:

@@ -15,7 +15,7 @@ class ResolvedLabel:
 
     `reporters` are those who voted for the label, sorted; `n_votes` counts all voters. `prediction` is the
     earliest one of this content, and `prediction_ids` are all that were flagged, sorted. `reviewed`: a
-    maintainer accepted it. `reasons` say why it counts, and how much.
+    maintainer accepted it; `asked`: the audit lot asked what it was. `reasons` say why it counts, how much.
     """
 
     content_digest: str
@@ -28,6 +28,7 @@ class ResolvedLabel:
     reporters: tuple[str, ...]
     reviewed: bool = False
     reasons: tuple[str, ...] = ()
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

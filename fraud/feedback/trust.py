@@ -1,26 +1,25 @@
 """Which flags count, how much, and why: what stands between strangers and the training data. Pure.
 
 The order of defence: one vote per reporter and content, quarantine, reviews, consensus, quorum (`decide`),
-then caps by reporter, slice and in all (`cap`). Every label and every refusal carries its reasons
+then caps (fraud/feedback/caps.py). Every label and every refusal carries its reasons
 (docs/decisions/0011-trust.md).
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from fraud.errors import NotFound, SettingsError
+from fraud.feedback.audit import AuditPolicy, claim_stands_for
 from fraud.feedback.crowdlab import Consensus, Votes, consensus
 from fraud.feedback.events import Event, FlagEvent, PredictionEvent, ReviewEvent, WithdrawalEvent
-from fraud.feedback.labels import DroppedLabel, Resolution, ResolvedLabel, cap_weights
-from fraud.records import Finding, Label, Prediction
+from fraud.feedback.labels import DroppedLabel, Resolution, ResolvedLabel
+from fraud.records import Finding, Label
 
-LONE_WEIGHT = 5.0
-"""How many predictions a claim of a missed fraud may stand for on one opinion (docs/decisions/0028)."""
 _REVIEWERS = ""  # the voter that reviews are in the consensus; no pseudonym is empty
 
 
@@ -40,6 +39,12 @@ class TrustPolicy:
     max_share_per_reporter : largest share of all unreviewed weight
     max_per_reporter, max_per_slice, max_in_all : largest unreviewed weight, in frauds of the base table
         (of the slice, for a slice); never below one row's
+    asked_weight : weight that an answer to the audit lot has in training below the quorum, times the
+        reporters' agreement: whoever answers did not choose what to speak of
+    max_asked : largest unreviewed weight of answers to the lot, as a share of the base table's training rows,
+        in each slice and in all: as many as the lot would have asked about them
+    max_asked_frauds, max_asked_alarms : of those that say "fraud", in all, and of those that call an alert
+        false, in each slice, in frauds of the base table (of the slice)
     least_weight : what caps leave less of is thinned out to this weight: a tree's leaf counts rows, so a
         thousand rows of next to no weight would still carve out a region of their own
     """
@@ -51,11 +56,15 @@ class TrustPolicy:
     min_agreement: float = 0.5
     lone_weight: float = 0.1
     quorum_weight: float = 1.0
-    review_weight: float = 2.0
+    review_weight: float = 1.0
     max_share_per_reporter: float = 0.2
     max_per_reporter: float = 0.02
     max_per_slice: float = 0.1
     max_in_all: float = 0.25
+    asked_weight: float = 1.0
+    max_asked: float = AuditPolicy().share
+    max_asked_frauds: float = 1.0
+    max_asked_alarms: float = 1.0
     least_weight: float = 0.1
 
     def __post_init__(self) -> None:
@@ -74,23 +83,14 @@ class TrustPolicy:
             max_per_reporter=math.inf,
             max_per_slice=math.inf,
             max_in_all=math.inf,
+            max_asked=math.inf,
+            max_asked_frauds=math.inf,
+            max_asked_alarms=math.inf,
         )
 
     def to_json(self) -> dict[str, object]:
         """Return a JSON object; no cap is null."""
         return {name: None if value == math.inf else value for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True, slots=True)
-class BaseFrauds:
-    """What caps are measured against: the base table's training frauds, in all and by slice.
-
-    `slices_of` names the slices that a transaction lies in; a slice that `by_slice` does not know has none.
-    """
-
-    n: int
-    by_slice: Mapping[str, int]
-    slices_of: Callable[[Prediction], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,51 +132,6 @@ def decide(events: Iterable[Event], policy: TrustPolicy, *, as_of: datetime) -> 
         else:
             dropped.append(outcome)
     return Resolution(tuple(labels), tuple(sorted(dropped, key=lambda item: item.content_digest)))
-
-
-def cap(resolution: Resolution, policy: TrustPolicy, base: BaseFrauds) -> Resolution:
-    """Return the resolution with unreviewed weights held to the policy's caps; reviewed ones stay.
-
-    A cap scales down everything under it alike, so that splitting a vote into many gains nothing; what falls
-    below the least weight is thinned out to it, evenly over slices.
-    """
-    open_labels = [label for label in resolution.labels if not label.reviewed]
-    shared = cap_weights(open_labels, max_share_per_reporter=policy.max_share_per_reporter)
-    for_all = f"a reporter may have {policy.max_share_per_reporter:.0%} of what unreviewed flags weigh"
-    capped = {
-        new.content_digest: _noted(old, new.weight, for_all)
-        for old, new in zip(open_labels, shared, strict=True)
-    }
-    groups: list[tuple[str, float, dict[str, float]]] = []
-    by_reporter: dict[str, dict[str, float]] = defaultdict(dict)
-    by_slice: dict[str, dict[str, float]] = defaultdict(dict)
-    for digest, label in capped.items():
-        for reporter in label.reporters:
-            by_reporter[reporter][digest] = 1 / len(label.reporters)
-        for name in base.slices_of(label.prediction):
-            by_slice[name][digest] = 1.0
-    limit = max(1.0, policy.max_per_reporter * base.n)
-    groups += [(f"one reporter may weigh {limit:g} rows", limit, by_reporter[r]) for r in sorted(by_reporter)]
-    for name in sorted(by_slice):
-        limit = max(1.0, policy.max_per_slice * base.by_slice.get(name, 0))
-        groups.append((f"flags on {name} may weigh {limit:g} rows", limit, by_slice[name]))
-    limit = max(1.0, policy.max_in_all * base.n)
-    groups.append(
-        (f"all unreviewed flags together may weigh {limit:g} rows", limit, dict.fromkeys(capped, 1.0))
-    )
-    for reason, limit, parts in groups:
-        _apply(capped, reason, limit, parts)
-    kept = {label.content_digest: label for label in resolution.labels if label.reviewed}
-    before = {label.content_digest: label.weight for label in open_labels}
-    kept |= _thinned(capped, before, policy.least_weight, base)
-    labels = tuple(kept[item.content_digest] for item in resolution.labels if item.content_digest in kept)
-    thinned = [
-        DroppedLabel(item.content_digest, "over the weight caps", item.n_votes, "; ".join(item.reasons))
-        for item in capped.values()
-        if item.content_digest not in kept
-    ]
-    dropped = sorted((*resolution.dropped, *thinned), key=lambda item: item.content_digest)
-    return Resolution(labels, tuple(dropped))
 
 
 def explain_label(resolution: Resolution, events: Iterable[Event], flag_id: str) -> tuple[str, ...]:
@@ -382,44 +337,13 @@ def _label(
         reporters=tuple(sorted(supporters)),
         reviewed=case.accepted is not None,
         reasons=reasons,
+        asked=any(_answers_the_lot(item, label) for item in shown),
     )
 
 
-def _apply(labels: dict[str, ResolvedLabel], reason: str, limit: float, parts: Mapping[str, float]) -> None:
-    """Scale the part of each label's weight that falls under a cap, in place."""
-    total = sum(labels[digest].weight * part for digest, part in parts.items())
-    if total <= limit * (1 + 1e-12):
-        return
-    factor = limit / total
-    for digest, part in parts.items():
-        label = labels[digest]
-        labels[digest] = _noted(label, label.weight * (1 - part * (1 - factor)), reason)
-
-
-def _thinned(
-    labels: Mapping[str, ResolvedLabel], before: Mapping[str, float], least: float, base: BaseFrauds
-) -> dict[str, ResolvedLabel]:
-    """Return the labels that stay: of those capped below `least`, one for each `least` of their weight.
-
-    Systematic sampling in the order of slices: no slice weighs more than before by over one `least`, however
-    the contents were chosen.
-    """
-    small = [d for d, label in labels.items() if label.weight < min(least, before[d])]
-    kept = {digest: label for digest, label in labels.items() if digest not in set(small)}
-    small.sort(key=lambda digest: (tuple(base.slices_of(labels[digest].prediction)), digest))
-    owed = 0.0
-    for digest in small:
-        owed += labels[digest].weight
-        weight = min(least, before[digest])
-        if owed >= weight:
-            owed -= weight
-            reason = f"it stands for others that the caps left out: weight {weight:.3g}"
-            label = labels[digest]
-            kept[digest] = replace(label, weight=weight, reasons=(*label.reasons, reason))
-    return kept
-
-
-def _noted(label: ResolvedLabel, weight: float, reason: str) -> ResolvedLabel:
-    if weight >= label.weight:
-        return label
-    return replace(label, weight=weight, reasons=(*label.reasons, f"{reason}: weight {weight:.3g}"))
+def _answers_the_lot(shown: PredictionEvent, label: Label) -> bool:
+    """Return whether a label answers the lot, and not so that monitoring would want a second opinion."""
+    chance = shown.audit_probability
+    if shown.audit_asked is not True or not chance:  # a lot without its chance is none
+        return False
+    return claim_stands_for(shown.prediction, label, asked=True, chance=chance) is None

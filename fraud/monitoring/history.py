@@ -206,6 +206,7 @@ class _Interval(_Part):
 class _Counted(_Interval):
     n_answers: Count
     n_frauds: Count
+    basis: Name = "audit"
 
 
 class _Realised(_Part):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraud.errors import SettingsError
-from fraud.feedback.trust import LONE_WEIGHT
+from fraud.feedback.audit import LONE_WEIGHT
 
 F64 = NDArray[np.float64]
 Booleans = NDArray[np.bool_]

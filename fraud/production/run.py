@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fraud.data.profile import DAY_MS
 from fraud.data.simulate.config import stream
 from fraud.errors import SettingsError
-from fraud.feedback.audit import AuditPolicy, AuditSampler
+from fraud.feedback.audit import AuditPolicy, AuditSampler, claim_stands_for
 from fraud.feedback.events import Row, prediction_row, review_row, submission
 from fraud.feedback.keeping import KEEP_CONSENT_VERSION
 from fraud.feedback.parsing import parse_row
@@ -19,7 +19,7 @@ from fraud.models.examples import to_record
 from fraud.production.people import Booleans, Crowd, Maintainers, People, Word, simulated_id
 from fraud.production.world import World, WorldDay
 from fraud.records import MODELS, Decision, Flag, Label, ModelVersion, Prediction, Review, Score
-from fraud.reviewing import claim_stands_for, claim_value
+from fraud.reviewing import claim_value
 from fraud.service import CONSENT_VERSION
 from fraud.serving.batch import decisions
 from fraud.serving.scorer import Scorer

@@ -46,11 +46,11 @@ def feedback_rows(
     """Return the rows to train on.
 
     A flag on a transaction of the base table replaces its label if it counts as much as a row of it, or was
-    reviewed, and else stands beside it: a small weight must not erase a whole label. One on any other
-    transaction is added, as the models saw it when it was flagged. What a model is judged by must not be
-    taught to it, so the held-out window is sealed: by its time where transactions have one, and by content
-    where they have none. An id is a claim of the sender: it counts only together with the content of the row
-    that it names.
+    reviewed, and else stands beside it: neither a small weight nor one answer to the lot may erase a whole
+    label. One on any other transaction is added, as the models saw it when it was flagged. What a model is
+    judged by must not be taught to it, so the held-out window is sealed: by its time where transactions have
+    one, and by content where they have none. An id is a claim of the sender: it counts only together with
+    the content of the row that it names.
     """
     roles = profile.columns
     base_rows = _BaseRows(base, plan, profile)
@@ -70,7 +70,8 @@ def feedback_rows(
         if reason is not None:
             left_out[label.content_digest] = reason
             continue
-        if label.reviewed or label.weight >= 1:
+        one_answer = label.asked and len(label.reporters) == 1
+        if label.reviewed or (label.weight >= 1 and not one_answer):
             replaced += same
         value = roles.fraud_values[0] if label.label == Label.FRAUD else roles.legitimate_values[0]
         records.append(record | {roles.label: value})

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
-from fraud.feedback.trust import BaseFrauds
+from fraud.feedback.caps import BaseFrauds
 from fraud.models.split import Split
 
 
@@ -25,15 +25,32 @@ def slice_names(profile: Profile, transaction: Mapping[str, object]) -> tuple[st
 
 
 def base_frauds(base: Transactions, plan: Split, profile: Profile) -> BaseFrauds:
-    """Return the frauds of the training rows, in all and by slice."""
-    rows = plan.train[base.labels[plan.train] == 1]
+    """Return the training rows and the frauds among them, in all and by slice."""
+    frauds = plan.train[base.labels[plan.train] == 1]
+    return BaseFrauds(
+        n=len(frauds),
+        by_slice=_counts(base, frauds, profile),
+        n_rows=len(plan.train),
+        rows_by_slice=_counts(base, plan.train, profile),
+        slices_of=lambda prediction: slice_names(profile, prediction.transaction),
+    )
+
+
+def _counts(base: Transactions, rows: NDArray[np.intp], profile: Profile) -> Counter[str]:
+    """Return slice -> how many of the rows lie in it."""
     columns = slice_columns(profile)
-    texts = {name: np.array([*base.texts[name].values, None], dtype=object) for name in columns}
-    values = {name: texts[name][base.texts[name].codes[rows]].tolist() for name in columns}
+    if not columns:
+        return Counter()
+    codes = np.stack([base.texts[name].codes[rows] for name in columns], axis=1)
+    kinds, n = np.unique(codes, axis=0, return_counts=True)
     counts: Counter[str] = Counter()
-    for i in range(len(rows)):
-        counts.update(slice_names(profile, {name: values[name][i] for name in columns}))
-    return BaseFrauds(len(rows), counts, lambda prediction: slice_names(profile, prediction.transaction))
+    for kind, times in zip(kinds.tolist(), n.tolist(), strict=True):
+        values = [
+            None if c < 0 else base.texts[name].values[c] for name, c in zip(columns, kind, strict=True)
+        ]
+        for part in slice_names(profile, dict(zip(columns, values, strict=True))):
+            counts[part] += times
+    return counts
 
 
 def held_out_slices(test: Transactions, profile: Profile) -> dict[str, NDArray[np.bool_]]:

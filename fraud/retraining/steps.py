@@ -9,8 +9,9 @@ from typing import Any
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
 from fraud.errors import BundleRefused, RepositoryError
+from fraud.feedback.caps import cap
 from fraud.feedback.labels import Resolution
-from fraud.feedback.trust import TrustPolicy, cap, decide
+from fraud.feedback.trust import TrustPolicy, decide
 from fraud.models import bundle
 from fraud.models.bundle import Bundle, load_bundle
 from fraud.models.bundle_writer import write_bundle
@@ -329,6 +330,7 @@ def _trust_record(trust: TrustPolicy, decided: Resolution, capped: Resolution) -
         "policy": trust.to_json(),
         "n_decided": len(decided.labels),
         "n_reviewed": sum(label.reviewed for label in decided.labels),
+        "n_asked": sum(label.asked and not label.reviewed for label in decided.labels),
         "n_by_quorum": sum(
             not label.reviewed and label.weight >= trust.quorum_weight for label in decided.labels
         ),

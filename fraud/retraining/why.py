@@ -8,9 +8,10 @@ from typing import Any
 from fraud.data.profile import Profile
 from fraud.data.table import Transactions
 from fraud.errors import NotFound
+from fraud.feedback.caps import cap
 from fraud.feedback.dataset import read_events
 from fraud.feedback.events import FlagEvent
-from fraud.feedback.trust import TrustPolicy, cap, decide, explain_label
+from fraud.feedback.trust import TrustPolicy, decide, explain_label
 from fraud.models.bundle import load_bundle
 from fraud.models.split import split
 from fraud.registry import ModelRegistry

@@ -287,7 +287,7 @@ def _figures(name: str, model: Mapping[str, Any], language: str) -> str:
         n_answers, n_frauds = (number(found[key], language, 0) for key in ("n_answers", "n_frauds"))
         rows.append(
             [
-                html.escape(figure_name(figure, language)),
+                html.escape(figure_name(figure, language, str(found.get("basis", "audit")))),
                 f"{shown(figure, found['value'], language)}{spread}",
                 shown(figure, estimated.get(figure, {}).get("value"), language),
                 shown(figure, realised["naive_biased"].get(figure), language),

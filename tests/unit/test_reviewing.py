@@ -7,12 +7,12 @@ from fastapi.testclient import TestClient
 
 from fraud.api import build_api
 from fraud.errors import FlagError, NotFound
-from fraud.feedback.audit import Draw
+from fraud.feedback.audit import Draw, claim_stands_for
 from fraud.feedback.dataset import read_events
 from fraud.feedback.trust import TrustPolicy, decide
 from fraud.records import Decision, Finding, Label, Score
 from fraud.repositories.local import LocalRepository
-from fraud.reviewing import case_value, claim_stands_for
+from fraud.reviewing import case_value
 from fraud.ui.evidence import word_html
 from tests.unit.conftest import NOW
 from tests.unit.test_api import no_background

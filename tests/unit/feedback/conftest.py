@@ -3,6 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fraud.feedback.events import submission
+from fraud.feedback.parsing import parse_row
 from fraud.ids import new_id
 from fraud.records import (
     MODELS,
@@ -66,3 +68,24 @@ def prediction():
 @pytest.fixture
 def flag(prediction):
     return _flag(prediction)
+
+
+@pytest.fixture(scope="session")
+def cast(make_prediction, make_flag):
+    """Return a function from (reporter, label, content, slice) votes to events."""
+
+    def events(*votes):
+        found = []
+        for reporter, label, *where in votes:
+            content, part = [*where, 0, "big"][:2] if len(where) < 2 else where
+            prediction = make_prediction(transaction={"amount": content, "slice": part})
+            flag = make_flag(prediction, reporter=reporter, label=label)
+            found += [parse_row(row) for row in submission(prediction, flag, node="n1")]
+        return found
+
+    return events
+
+
+@pytest.fixture(scope="session")
+def late(make_prediction):
+    return make_prediction().predicted_at + timedelta(days=30)

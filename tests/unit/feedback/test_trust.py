@@ -9,35 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.errors import NotFound, SettingsError
-from fraud.feedback.events import FlagEvent, PredictionEvent, ReviewEvent, WithdrawalEvent, submission
-from fraud.feedback.parsing import parse_row
-from fraud.feedback.trust import BaseFrauds, TrustPolicy, cap, decide, explain_label
+from fraud.feedback.caps import BaseFrauds, cap
+from fraud.feedback.events import FlagEvent, PredictionEvent, ReviewEvent, WithdrawalEvent
+from fraud.feedback.trust import TrustPolicy, decide, explain_label
 from fraud.records import Finding, Label, Review, Withdrawal
 
 FRAUD, LEGITIMATE = Label.FRAUD, Label.LEGITIMATE
 POLICY = TrustPolicy(quarantine_days=0)
-BASE = BaseFrauds(1_000, {"small": 20}, lambda prediction: (prediction.transaction["slice"],))
-
-
-@pytest.fixture(scope="session")
-def cast(make_prediction, make_flag):
-    """Return a function from (reporter, label, content, slice) votes to events."""
-
-    def events(*votes):
-        found = []
-        for reporter, label, *where in votes:
-            content, part = [*where, 0, "big"][:2] if len(where) < 2 else where
-            prediction = make_prediction(transaction={"amount": content, "slice": part})
-            flag = make_flag(prediction, reporter=reporter, label=label)
-            found += [parse_row(row) for row in submission(prediction, flag, node="n1")]
-        return found
-
-    return events
-
-
-@pytest.fixture(scope="session")
-def late(make_prediction):
-    return make_prediction().predicted_at + timedelta(days=30)
+BASE = BaseFrauds(
+    n=1_000,
+    by_slice={"small": 20},
+    n_rows=100_000,
+    rows_by_slice={"small": 1_000, "big": 90_000},
+    slices_of=lambda prediction: (prediction.transaction["slice"],),
+)
 
 
 def flags(events):

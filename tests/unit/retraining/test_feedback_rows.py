@@ -170,3 +170,13 @@ def test_a_small_weight_stands_beside_the_base_label_and_erases_nothing(
     assert rows.additions is not None and rows.additions.weights.tolist() == [0.1]
     accepted = feedback_rows([replace(lone, reviewed=True)], base, plan, small_profile, NOW)
     assert np.isnan(accepted.base.labels[row])
+
+
+def test_one_answer_to_the_lot_stands_beside_the_base_label(
+    base: Transactions, plan: Split, small_profile: Profile
+) -> None:
+    row = int(plan.train[5])
+    one = replace(flagged(to_record(base, row, small_profile)), weight=1.0, asked=True)
+    assert feedback_rows([one], base, plan, small_profile, NOW).base.labels[row] == base.labels[row]
+    two = replace(one, reporters=("r", "s"))
+    assert np.isnan(feedback_rows([two], base, plan, small_profile, NOW).base.labels[row])
