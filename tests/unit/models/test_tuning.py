@@ -177,6 +177,13 @@ def test_an_interrupted_later_trial_uses_up_none(light, tmp_path, monkeypatch) -
     assert done == [2] and len(resumed.trials) + resumed.n_pruned == 2
 
 
+def test_a_killed_trial_counts_for_nothing(light, tmp_path) -> None:
+    table, _ = load_transactions(light, None)
+    tuning._study(tmp_path / "study.journal", "random_forest", light, "abc", 3, 7).ask()  # RUNNING for ever
+    resumed, done = run(light, table, tmp_path, 1)
+    assert done == [1] and [t.settings for t in resumed.trials] == [light.models]
+
+
 def test_a_search_without_a_completed_trial_says_what_to_do(light, tmp_path) -> None:
     table, _ = load_transactions(light, None)
     with pytest.raises(FraudError, match="No trial of the search for random_forest was completed"):
