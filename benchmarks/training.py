@@ -1,11 +1,15 @@
 """Time and peak memory of training on the Handbook's 1.75 million rows, and of both forest engines.
 
     python -m benchmarks.training ../shared/data/handbook_simulated.parquet [--trees 50] [--rows 300000]
+    python -m benchmarks.training ... --engines-only --bins 256 1024 4096  the accelerator's values per column
+    python -m benchmarks.training ... --choose --bins 256 1024 4096        the same, on days before the test
 
 Stages run one after another in processes of their own, so that each peak is that stage's. The table is read
 and checked and its features computed as `fraud train` does; all rows before the last fifth are fitted. The
 engines are compared on the newest `--rows` of them (same parameters and seeds; average precision on the last
-fifth), with fewer trees than a release has: a forest's time is proportional to its trees.
+fifth), with fewer trees than a release has: a forest's time is proportional to its trees. The last fifth lies
+after the Handbook's test window, so nothing may be chosen by it: `--choose` judges the profile's own forest
+on the folds before the window instead.
 """
 
 import argparse
@@ -29,6 +33,7 @@ from fraud.features.pipeline import FeaturePipeline
 from fraud.models import acceleration
 from fraud.models.estimators import TrainingRows, fit_random_forest, fit_xgboost, usable_cores
 from fraud.models.evaluate import Ranking
+from fraud.models.folds import fold_data, judge, paired_difference, prequential_folds
 
 BOOSTING = {"n_estimators": 400, "max_depth": 6, "learning_rate": 0.05}
 
@@ -57,20 +62,49 @@ def rows(options: argparse.Namespace, n: int | None) -> tuple[TrainingRows, Trai
     return part(cut - n, cut), part(cut, len(y))
 
 
-def forest(options: argparse.Namespace, engine: str, n: int | None, n_trees: int) -> dict[str, object]:
+def forest(options: argparse.Namespace, engine: str, n: int | None, bins: int) -> dict[str, object]:
+    acceleration.N_BINS = bins
+    n_trees = options.trees
     train, later = rows(options, n)
     settings = ModelSettings(
         random_forest={"n_estimators": n_trees, "min_samples_leaf": 5, "max_features": 0.3}
     )
-    seconds, precision = [], []
+    seconds, precision, n_nodes = [], [], []
     for seed in range(1, options.seeds + 1 if n is not None else 2):
         start = perf_counter()
         fitted = fit_random_forest(train, settings, seed, engine)  # type: ignore[arg-type]
         seconds.append(perf_counter() - start)
+        n_nodes += [tree.tree_.node_count for tree in fitted.estimator.estimators_]
         scores = fitted.estimator.predict_proba(later.features[::4])[:, 1]
         precision.append(Ranking.of(later.labels[::4], scores).auc_and_ap()[1])
     each = ", ".join(f"{p:.4f}" for p in precision)
-    return {f"{fitted.engine}, {len(train.labels):,} rows, {n_trees} trees (AP {each})": min(seconds)}
+    by = fitted.engine + (f" ({bins:,} values per column)" if engine == acceleration.PACKAGE else "")
+    nodes = f"{n_trees} trees of {np.mean(n_nodes):,.0f} nodes"
+    return {f"{by}, {len(train.labels):,} rows, {nodes} (AP {each})": min(seconds)}
+
+
+def choose(options: argparse.Namespace) -> None:
+    """Print the profile's forest by values per column, on folds before the test window."""
+    profile = load_profile("handbook")
+    table, _ = load_transactions(profile, options.file)
+    data = fold_data(table, profile, prequential_folds(table, profile, options.folds))
+    labels = [d.judged.labels for d in data]
+    print(f"{len(data)} folds, {int(sum((y == 1).sum() for y in labels)):,} frauds, {options.seeds} seeds\n")
+    print("| values per column | AP by fold, mean of seeds | mean | first less this, seeds' mean score |")
+    print("|---|---|---|---|", flush=True)
+    first = None
+    for bins in options.bins:
+        acceleration.N_BINS = bins
+        seeds = range(1, options.seeds + 1)
+        runs = [
+            [judge("random_forest", d, profile.models, s, profile, cards=False) for s in seeds] for d in data
+        ]
+        scores = [np.mean([f.scores for f in fold], axis=0) for fold in runs]
+        by_fold = [float(np.mean([f.ap for f in fold])) for fold in runs]
+        first = scores if first is None else first
+        less = "{:+.4f} [{:+.4f}, {:+.4f}]".format(*paired_difference(labels, first, scores))
+        each = ", ".join(f"{ap:.4f}" for ap in by_fold)
+        print(f"| {bins:,} | {each} | {np.mean(by_fold):.4f} | {less} |", flush=True)
 
 
 def boosting(options: argparse.Namespace) -> dict[str, object]:
@@ -88,8 +122,8 @@ def stage(options: argparse.Namespace) -> dict[str, object]:
         return load(options)
     if options.stage == "boosting":
         return boosting(options)
-    engine, size = options.stage.rsplit(":", 1)
-    return forest(options, engine, options.rows if size == "some" else None, options.trees)
+    engine, size, bins = options.stage.split(":")
+    return forest(options, engine, options.rows if size == "some" else None, int(bins))
 
 
 def main() -> None:
@@ -99,6 +133,12 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=50)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--bins", type=int, nargs="+", default=[acceleration.N_BINS])
+    parser.add_argument("--folds", type=int, default=4, help="with --choose (default: 4)")
+    parser.add_argument("--engines-only", action="store_true", help="leave out what fits on all rows")
+    parser.add_argument(
+        "--choose", action="store_true", help="values per column on folds before the test window"
+    )
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -109,10 +149,14 @@ def main() -> None:
         return
     print(f"python {platform.python_version()}, scikit-learn {sklearn.__version__}, ", end="")
     print(f"{acceleration.description()}, xgboost {xgboost.__version__}, {usable_cores()} cores\n")
+    if options.choose:
+        choose(options)
+        return
     print("| stage | seconds | peak memory of its process, MB |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        stages = ["load", "scikit-learn-intelex:all", "boosting"]
-        for name in [*stages, "scikit-learn-intelex:some", "scikit-learn:some"]:
+        whole = [f"{acceleration.PACKAGE}:all:{options.bins[0]}", "boosting"]
+        some = [f"{acceleration.PACKAGE}:some:{bins}" for bins in options.bins]
+        for name in ["load", *(whole if not options.engines_only else []), *some, "scikit-learn:some:0"]:
             command = [sys.executable, "-m", "benchmarks.training", str(options.file), "--stage", name]
             command += ["--scratch", scratch, "--trees", str(options.trees), "--rows", str(options.rows)]
             command += ["--seeds", str(options.seeds)]

@@ -1,10 +1,11 @@
-"""`python -m fraud tune`: the search for a profile's [models], and its report."""
+"""`python -m fraud tune`: the search for a profile's [models], or a check of those it has, and the report."""
 
 import argparse
 import platform
 import re
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from fraud.records import MODELS
 from fraud.settings import ROOT, Settings
 
 if TYPE_CHECKING:
-    from fraud.data.profile import Profile
+    from fraud.data.profile import ModelSettings, Profile
     from fraud.models.tuning import Tuned
 
 
@@ -29,18 +30,35 @@ def add_tune(commands: Any) -> None:
     tune.add_argument(
         "--study", type=Path, default=ROOT / "build" / "tune.journal", help="file the search is resumed from"
     )
-    tune.add_argument("--write", type=Path, metavar="FILE", help="profile .toml whose [models] to replace")
+    either = tune.add_mutually_exclusive_group()
+    either.add_argument("--write", type=Path, metavar="FILE", help="profile .toml whose [models] to replace")
+    either.add_argument(
+        "--check",
+        action="store_true",
+        help="search nothing: the profile's own settings against the libraries' defaults, on the same folds",
+    )
     tune.set_defaults(run=_tune)
 
 
 def _tune(options: argparse.Namespace, settings: Settings) -> None:
+    from fraud.data.profile import load_profile
+    from fraud.data.sources import load_transactions
+
+    if options.check:
+        from fraud.models.tuning import check
+
+        profile = load_profile(options.profile)
+        transactions, _ = load_transactions(profile, options.data)
+        checked = check(
+            transactions, profile, n_folds=options.folds, seed=options.seed, models=options.models
+        )
+        print(report(checked, profile))
+        return
     try:
         import optuna  # noqa: F401
         from tqdm import tqdm
     except ImportError as error:
         raise FraudError("tune needs optuna; install requirements-dev.txt.", code="not_installed") from error
-    from fraud.data.profile import load_profile
-    from fraud.data.sources import load_transactions
     from fraud.models.tuning import tune
 
     profile = load_profile(options.profile)
@@ -71,25 +89,36 @@ def _tune(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def report(tuned: Mapping[str, "Tuned"], profile: "Profile") -> str:
-    """Return the whole outcome as Markdown, the [models] section to use last."""
-    import optuna
-    import sklearn
-    import xgboost
+    """Return the whole outcome as Markdown; after a search the [models] section to use last."""
+    from fraud.models.tuning import fitted_by
 
-    lines = [
-        f"python {platform.python_version()}, optuna {optuna.__version__}, scikit-learn "
-        f"{sklearn.__version__}, xgboost {xgboost.__version__}; profile {profile.name}",
-        "",
-    ]
+    searched = any(outcome.origin != "check" for outcome in tuned.values())
+    engines = "; ".join(f"{name} by {fitted_by(name)}" for name in tuned)
+    sampler = f", optuna {version('optuna')}" if searched else ""
+    lines = [f"python {platform.python_version()}{sampler}; {engines}; profile {profile.name}", ""]
     for name, outcome in tuned.items():
         lines += _one(name, outcome)
+    if not searched:
+        return "\n".join(lines).rstrip()
     return "\n".join([*lines, "```toml", models_section(tuned, profile).rstrip(), "```"])
 
 
 def _one(name: str, outcome: "Tuned") -> list[str]:
-    def text(interval: tuple[float, float, float]) -> str:
-        return "{:+.4f} [{:+.4f}, {:+.4f}]".format(*interval)
+    lines = _settings_of_check(name, outcome) if outcome.origin == "check" else _trials(name, outcome)
+    last = "" if outcome.origin == "check" else ", the last held back"
+    lines += ["", f"| AP by fold, oldest first{last} | frauds | chosen settings | library defaults |"]
+    lines.append("|---|---|---|---|")
+    folds = zip(outcome.labels, outcome.optimised, outcome.baseline, strict=True)
+    for number, (labels, ours, theirs) in enumerate(folds, start=1):
+        lines.append(f"| {number} | {int((labels == 1).sum())} | {ours.ap:.4f} | {theirs.ap:.4f} |")
+    return [*lines, "", claim(outcome), ""]
 
+
+def _settings_of_check(name: str, outcome: "Tuned") -> list[str]:
+    return [f"## {name}: the profile's own settings, no search", "", f"`{_chosen(name, outcome.settings)}`"]
+
+
+def _trials(name: str, outcome: "Tuned") -> list[str]:
     lines = [
         f"## {name}: {len(outcome.trials)} trials, {outcome.n_pruned} more pruned",
         "",
@@ -97,31 +126,54 @@ def _one(name: str, outcome: "Tuned") -> list[str]:
         "|---|---|---|",
     ]
     for trial in outcome.trials[:8]:
-        chosen = dict(getattr(trial.settings, name)) | {
-            "negatives_per_fraud": trial.settings.negatives_for(name)
-        }
         each = ", ".join(f"{p:.4f}" for p in trial.precisions)
-        lines.append(f"| {each} | {trial.mean:.4f} | {chosen} |")
-    lines += [
-        "",
-        "| AP by fold, oldest first, the last held back | optimised | library defaults |",
-        "|---|---|---|",
-    ]
-    for number, (ours, theirs) in enumerate(zip(outcome.optimised, outcome.baseline, strict=True), start=1):
-        lines.append(f"| {number} | {ours.ap:.4f} | {theirs.ap:.4f} |")
-    verdict = (
-        "may be called optimised"
-        if outcome.may_be_called_optimised
-        else "may NOT be called optimised: the interval holds zero, or the held-back fold disagrees"
+        lines.append(f"| {each} | {trial.mean:.4f} | {_chosen(name, trial.settings)} |")
+    return lines
+
+
+def _chosen(name: str, settings: "ModelSettings") -> dict[str, Any]:
+    return dict(getattr(settings, name)) | {"negatives_per_fraud": settings.negatives_for(name)}
+
+
+_NEWEST = {
+    "search": "on the held-back fold, which the search never saw",
+    "profile": "on the held-back fold, by which this search chose nothing",
+    "check": "on the newest fold",
+}
+_SEEN = {
+    "search": "",
+    "profile": " The settings chosen are the profile's own: they are older than this search, and what they "
+    "were chosen on, this fold perhaps, no command can know (docs/tuning.md tells of the shipped profiles).",
+    "check": " Nothing was searched here; what these settings were chosen on, these folds perhaps, no "
+    "command can know (docs/tuning.md tells of the shipped profiles).",
+}
+
+
+def claim(outcome: "Tuned") -> str:
+    """Return what may be said of one model, and what its settings had seen when it was judged."""
+
+    def text(interval: tuple[float, float, float]) -> str:
+        return "{:+.4f} [{:+.4f}, {:+.4f}]".format(*interval)
+
+    if outcome.may_be_called_optimised:
+        verdict = "may be called optimised: that interval lies above zero"
+    elif outcome.held_back[1] > 0:
+        verdict = "may NOT be called optimised: over all folds it is no better than the defaults"
+    elif outcome.held_back[2] < 0:
+        verdict = "may NOT be called optimised: it is worse than the defaults there"
+    else:
+        verdict = "may NOT be called optimised: that interval holds zero"
+    calibration = (
+        f" Calibration of least log loss: {outcome.calibration}." if outcome.origin != "check" else ""
     )
-    return [
-        *lines,
-        "",
-        f"Difference of mean AP, paired 95% interval: {text(outcome.difference)}; on the held-back fold "
-        f"alone {text(outcome.held_back)}. This model {verdict}. Calibration of least log loss: "
-        f"{outcome.calibration}.",
-        "",
-    ]
+    described = (
+        "" if outcome.origin == "check" else " (a description: the settings were chosen by the others)"
+    )
+    return (
+        f"Difference of AP, paired 95% interval: {text(outcome.held_back)} {_NEWEST[outcome.origin]}; of the "
+        f"mean over all folds {text(outcome.difference)}{described}. This model {verdict}."
+        f"{_SEEN[outcome.origin]}{calibration}"
+    )
 
 
 def models_section(tuned: Mapping[str, "Tuned"], profile: "Profile") -> str:

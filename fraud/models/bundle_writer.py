@@ -259,6 +259,8 @@ def _model_entry(training: Training, model: TrainedModel) -> dict[str, Any]:
         "parameters": dict(getattr(settings, model.name)),
         "engine": model.fitted.engine,
         "best_iteration": model.fitted.best_iteration,
+        # Of the fit that is calibrated, after undersampling; older releases have none of this.
+        "fitted": {"n_rows": model.fitted.n_rows, "n_frauds": model.fitted.n_frauds},
         "scale": model.forest.scale,
         "calibration": {
             "method": settings.calibration_for(model.name),

@@ -1,8 +1,10 @@
 """Fitting the two models, and the object that their .pkl files hold."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,9 +37,21 @@ EARLY_STOPPING_ROUNDS = 60
 ForestEngine = Literal["auto", "scikit-learn", "scikit-learn-intelex"]
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may run on, which `taskset` and containers can make fewer."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+"""Inside a container with control groups v2: its quota and period in microseconds, or "max"."""
+
+
+def usable_cores(limit: Path = CPU_LIMIT) -> int:
+    """Return how many cores this process may use, which `taskset` and a container's quota can make fewer.
+
+    More threads than the quota has cores would only be stopped in turn, until the period is over.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = limit.read_text(encoding="ascii").split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # no such limit, "max", or another system's file
+        return cores
 
 
 @dataclass(frozen=True)
@@ -76,12 +90,17 @@ class TrainingRows:
 
 @dataclass(frozen=True)
 class Fitted:
-    """An estimator, what fitted it, and for boosting how training and validation went, per round."""
+    """An estimator, what fitted it on how many rows, and for boosting how each round went.
+
+    `n_rows` and `n_frauds` are what is left after undersampling, in the fit that `curves` is of.
+    """
 
     estimator: Any
     engine: str
     curves: Mapping[str, list[float]] = field(default_factory=dict)
     best_iteration: int | None = None
+    n_rows: int | None = None
+    n_frauds: int | None = None
 
 
 def fit_random_forest(

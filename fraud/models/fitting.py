@@ -1,6 +1,6 @@
 """How one model is fitted by a profile's plan: the same in training, in validation and in a search."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,10 @@ def fit_model(
     def fit(training: TrainingRows, validation: TrainingRows | None, chosen: ModelSettings) -> Fitted:
         sampled = training.undersampled(settings.negatives_for(name), seed)
         if name == "random_forest":
-            return fit_random_forest(sampled, chosen, seed, forest_engine)
-        return fit_xgboost(sampled, validation, chosen, seed, curves)
+            one = fit_random_forest(sampled, chosen, seed, forest_engine)
+        else:
+            one = fit_xgboost(sampled, validation, chosen, seed, curves)
+        return replace(one, n_rows=len(sampled.labels), n_frauds=int((sampled.labels == 1).sum()))
 
     fitted = fit(parts.train, parts.calibration, settings)
     if not parts.refit or parts.calibration is None:
@@ -58,7 +60,7 @@ def fit_model(
         rounds = dict(settings.xgboost) | {"n_estimators": fitted.best_iteration + 1}
         settings = settings.model_copy(update={"xgboost": rounds})
     refitted = fit(stack(parts.train, parts.calibration), None, settings)
-    return fitted, Fitted(refitted.estimator, refitted.engine, fitted.curves, fitted.best_iteration)
+    return fitted, replace(fitted, estimator=refitted.estimator, engine=refitted.engine)
 
 
 def pack(name: str, fitted: Fitted) -> Any:

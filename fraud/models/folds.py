@@ -2,7 +2,8 @@
 
 Every fold repeats the profile's evaluation plan earlier in time (prequential validation): train, wait for the
 labels, validate on what comes next. No fold reaches into the test window, nor into the label delay before it,
-so whatever is chosen here could have been chosen on the day that the test began.
+and folds are judged by labels as they stood when the test window began, so whatever is chosen here could have
+been chosen on that day.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,12 +31,21 @@ MIN_FRAUDS = 5
 
 @dataclass(frozen=True)
 class Fold:
-    """Row positions: what is fitted, what early stopping and calibration use, and what is judged."""
+    """Row positions: what is fitted, what early stopping and calibration use, and what is judged.
+
+    Labels are taken as they stood at `as_of_ms` where they are fitted, and at `judged_as_of_ms`, the moment
+    the test window begins, where the fold is judged by them (None without time: as they stand in the end).
+    """
 
     train: Rows
     calibration: Rows
     validation: Rows
     as_of_ms: int | None
+    judged_as_of_ms: int | None
+
+    def judged_labels(self, transactions: Transactions) -> F64:
+        """Return the labels that the fold is judged by, float64 [len(validation)]."""
+        return labels_as_of(transactions, self.judged_as_of_ms)[self.validation]
 
 
 def prequential_folds(
@@ -90,7 +100,7 @@ def _in_time(
             n_train = int(len(fitted) * (1 - plan.calibration_fraction))
         judged = np.flatnonzero(known & (time >= start) & (time < stop))
         judged = drop_compromised(transactions, profile, plan.drop_compromised, judged, fit_start)
-        folds.append(Fold(fitted[:n_train], fitted[n_train:], judged, int(start)))
+        folds.append(Fold(fitted[:n_train], fitted[n_train:], judged, int(start), whole.as_of_ms))
     return folds
 
 
@@ -116,13 +126,16 @@ def _stratified(transactions: Transactions, plan: Split, n_folds: int, seed: int
     for number, (others, judged) in enumerate(parts):
         shuffled = np.random.default_rng(seed + number).permutation(others)
         n_train = int(len(shuffled) * 0.85)
-        folds.append(Fold(rows[shuffled[:n_train]], rows[shuffled[n_train:]], rows[judged], None))
+        folds.append(Fold(rows[shuffled[:n_train]], rows[shuffled[n_train:]], rows[judged], None, None))
     return folds
 
 
 @dataclass(frozen=True)
 class FoldData:
-    """A fold's matrices; what fitting sees is what was known when its validation began."""
+    """A fold's matrices; what fitting sees is what was known when its validation began.
+
+    `judged` has the labels that were known when the test window began.
+    """
 
     parts: Parts
     judged: Transactions
@@ -159,6 +172,7 @@ def fold_data(transactions: Transactions, profile: Profile, folds: Sequence[Fold
         }
         at = np.searchsorted(needed, fold.validation)
         judged = used.take(at)
+        judged = judged.with_labels(fold.judged_labels(transactions), judged.known_at_ms)
         refit = profile.evaluation.refit
         result.append(FoldData(Parts(**parts, refit=refit), judged, pipeline.recode(matrix[at], judged)))
     return result

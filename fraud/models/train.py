@@ -240,12 +240,12 @@ def _average_fraud(transactions: Transactions, plan: Split, profile: Profile) ->
 
 def _importance(forest: PackedForest, run: Prepared) -> dict[str, Estimate]:
     """Return mean |SHAP| per feature with a bootstrap interval, over frauds and others in equal numbers."""
-    from fraud.models.analysis.importance import mean_size  # with pandas, which serving does without
+    from fraud.models.analysis.importance import N_EACH, mean_size  # with pandas, which serving does without
 
     rng = np.random.default_rng(run.seed)
     labels = run.test.labels
     frauds, others = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-    n_each = min(500, len(frauds), len(others))
+    n_each = min(N_EACH, len(frauds), len(others))
     rows = np.concatenate([rng.choice(part, n_each, replace=False) for part in (frauds, others)])
     mean, low, high = mean_size(forest.contributions(run.test_features[rows])[0], 200, rng)
     return {n: Estimate(float(mean[i]), float(low[i]), float(high[i])) for i, n in enumerate(run.names)}

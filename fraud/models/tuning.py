@@ -1,20 +1,22 @@
 """A search over hyperparameters, with the libraries' defaults trained beside whatever it finds.
 
 The search sees folds before the test window only (`fraud.models.folds`), and its newest fold is held back:
-what was chosen on the others is judged there too, because the best of many trials looks better than it is.
+what was chosen on the others is judged there, because the best of many trials looks better than it is on what
+it was chosen by. `check` compares a profile's own settings with the defaults on the same folds, unsearched.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraud.data.profile import CalibrationMethod, ModelSettings, Profile
 from fraud.data.table import Transactions
-from fraud.errors import TableError
+from fraud.errors import FraudError, TableError
+from fraud.models import acceleration
 from fraud.models.calibration import fit_calibration
 from fraud.models.fitting import Parts, fit_model, score, stack
 from fraud.models.folds import Figures, FoldData, fold_data, judge, paired_difference, prequential_folds
@@ -40,6 +42,8 @@ _RATIOS = (20.0, 50.0, 120.0, 300.0, None)
 """Honest rows kept per fraud; None keeps all."""
 _SPACE = 3
 """Number of the search space: trials of another one are not gone on with."""
+Origin = Literal["search", "profile", "check"]
+"""Where settings come from: a trial, the profile's own among the trials, or the profile's own unsearched."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What the search came to for one model.
+    """What the search, or the check of a profile's own settings, came to for one model.
 
     Attributes
     ----------
-    trials : completed ones, best first; `n_pruned` were stopped early
+    trials : completed ones, best first; `n_pruned` were stopped early; none after a check
+    labels : of each fold's judged transactions, oldest first, float64
     optimised, baseline : figures on every fold, oldest first, the last one held back from the search
-    difference : of mean average precision over all folds, optimised - baseline, with a 95% paired interval
-    held_back : the same on the held-back fold alone
+    difference : of mean average precision over all folds, optimised - baseline, with a 95% paired interval.
+        After a search a description: on all folds but the last the settings were the best of many
+    held_back : the same on the newest fold alone
+    origin : only settings of "search" are sure to be strangers to the newest fold
     """
 
     name: str
@@ -72,15 +79,17 @@ class Tuned:
     calibration: CalibrationMethod
     trials: tuple[Trial, ...]
     n_pruned: int
+    labels: tuple[F64, ...]
     optimised: tuple[Figures, ...]
     baseline: tuple[Figures, ...]
     difference: tuple[float, float, float]
     held_back: tuple[float, float, float]
+    origin: Origin = "search"
 
     @property
     def may_be_called_optimised(self) -> bool:
-        """Whether the interval excludes zero, and the fold that the search never saw agrees in sign."""
-        return self.difference[1] > 0 and self.held_back[0] > 0
+        """Whether the newest fold's own interval lies above zero, and all folds together do not disagree."""
+        return self.held_back[1] > 0 and self.difference[0] > 0
 
 
 def tune(
@@ -124,6 +133,42 @@ def tune(
     return result
 
 
+def check(
+    transactions: Transactions,
+    profile: Profile,
+    *,
+    n_folds: int = 4,
+    seed: int = 7,
+    models: Sequence[str] = MODELS,
+) -> dict[str, Tuned]:
+    """Compare the profile's own settings with the libraries' defaults on the search's folds; search nothing.
+
+    Raises
+    ------
+    TableError
+        No fold before the test window has frauds enough.
+    """
+    data = fold_data(transactions, profile, prequential_folds(transactions, profile, n_folds, seed))
+    own = profile.models
+    return {
+        name: _compared(name, data, own, own.calibration_for(name), profile, seed, origin="check")
+        for name in models
+    }
+
+
+def fitted_by(name: str) -> str:
+    """Return what fits a model of the search here, with versions: figures of another are not comparable."""
+    import sklearn
+    import xgboost
+
+    if name == "xgboost":
+        return f"xgboost {xgboost.__version__}"
+    grown = f"scikit-learn {sklearn.__version__}"
+    if not acceleration.installed():
+        return grown
+    return f"{acceleration.description()} ({acceleration.N_BINS:,} values per column), {grown}"
+
+
 def _study(
     path: Path, name: str, profile: Profile, digest: str, n_folds: int, seed: int
 ) -> "optuna.study.Study":
@@ -134,9 +179,10 @@ def _study(
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Trials on another table, other features or other folds say nothing about this search.
+    # Trials on another table, other features or folds, or by another engine say nothing about this search.
     what = profile.model_dump_json(include={"columns", "fields", "features", "evaluation"})
-    key = hashlib.sha256(f"{what}{digest}{n_folds}{seed}{_SPACE}".encode()).hexdigest()[:12]
+    parts = f"{what}{digest}{n_folds}{seed}{_SPACE}{fitted_by(name)}"
+    key = hashlib.sha256(parts.encode()).hexdigest()[:12]
     path.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=f"{profile.name}-{name}-{key}",
@@ -162,22 +208,45 @@ def _search(
     import optuna
 
     def objective(trial: "optuna.trial.Trial") -> float:
-        own = not any(t.state.is_finished() for t in searched.trials)
+        own = not _has_own(searched, name, profile)
         settings = profile.models if own else suggest(trial, name)
         precisions = []
         for step, fold in enumerate(data):
             precisions.append(judge(name, fold, settings, seed, profile, cards=False).ap)
             trial.report(float(np.mean(precisions)), step)
-            if trial.should_prune():
+            if not own and trial.should_prune():
                 raise optuna.TrialPruned
         trial.set_user_attr("settings", settings.model_dump(mode="json"))
         trial.set_user_attr("precisions", precisions)
         return float(np.mean(precisions))
 
-    done = sum(t.state.is_finished() for t in searched.trials)
-    for number in range(done, n_trials):
+    # A trial that was interrupted (FAIL) or killed (RUNNING for ever) has told nothing, and does not count.
+    done = sum(t.state.name in ("COMPLETE", "PRUNED") for t in searched.trials)
+    wanted = n_trials - done
+    if n_trials > 0 and not _has_own(searched, name, profile):
+        wanted = max(1, wanted)
+    for number in range(done, done + wanted):
         searched.optimize(objective, n_trials=1)
-        on_trial(name, number + 1)
+        on_trial(name, min(number + 1, n_trials))
+
+
+def _has_own(searched: "optuna.study.Study", name: str, profile: Profile) -> bool:
+    """Return whether a trial with the profile's present settings of a model was completed."""
+    return any(_same(name, t.settings, profile.models) for t in _completed(searched))
+
+
+def _same(name: str, ours: ModelSettings, theirs: ModelSettings) -> bool:
+    return dict(getattr(ours, name)) == dict(getattr(theirs, name)) and (
+        ours.negatives_for(name) == theirs.negatives_for(name)
+    )
+
+
+def _completed(searched: "optuna.study.Study") -> list[Trial]:
+    return [
+        Trial(ModelSettings.model_validate(t.user_attrs["settings"]), tuple(t.user_attrs["precisions"]))
+        for t in searched.trials
+        if t.state.name == "COMPLETE"
+    ]
 
 
 def suggest(trial: "optuna.trial.Trial", name: str) -> ModelSettings:
@@ -213,27 +282,56 @@ def suggest(trial: "optuna.trial.Trial", name: str) -> ModelSettings:
 def _outcome(
     searched: "optuna.study.Study", name: str, data: Sequence[FoldData], profile: Profile, seed: int
 ) -> Tuned:
-    finished = [t for t in searched.trials if t.user_attrs.get("precisions")]
-    trials = [
-        Trial(ModelSettings.model_validate(t.user_attrs["settings"]), tuple(t.user_attrs["precisions"]))
-        for t in finished
-    ]
-    trials.sort(key=lambda t: -t.mean)
+    trials = sorted(_completed(searched), key=lambda t: -t.mean)
+    if not trials:
+        raise FraudError(
+            f"No trial of the search for {name} was completed, so there is nothing to choose from; ask for "
+            "one trial or more, and let the first one finish.",
+            code="no_trial",
+        )
     chosen = trials[0].settings
+    return _compared(
+        name,
+        data,
+        chosen,
+        _best_calibration(name, data, chosen, seed),
+        profile,
+        seed,
+        trials=tuple(trials),
+        n_pruned=sum(t.state.name == "PRUNED" for t in searched.trials),
+        origin="profile" if _same(name, chosen, profile.models) else "search",
+    )
+
+
+def _compared(
+    name: str,
+    data: Sequence[FoldData],
+    chosen: ModelSettings,
+    calibration: CalibrationMethod,
+    profile: Profile,
+    seed: int,
+    *,
+    origin: Origin,
+    trials: tuple[Trial, ...] = (),
+    n_pruned: int = 0,
+) -> Tuned:
+    """Return settings beside the libraries' defaults on every fold."""
     optimised = tuple(judge(name, d, chosen, seed, profile) for d in data)
     baseline = tuple(judge(name, untuned(d), default_settings(), seed, profile) for d in data)
-    labels = [d.judged.labels for d in data]
+    labels = tuple(d.judged.labels for d in data)
     ours, theirs = ([f.scores for f in figures] for figures in (optimised, baseline))
     return Tuned(
         name=name,
         settings=chosen,
-        calibration=_best_calibration(name, data, chosen, seed),
-        trials=tuple(trials),
-        n_pruned=sum(t.state.name == "PRUNED" for t in searched.trials),
+        calibration=calibration,
+        trials=trials,
+        n_pruned=n_pruned,
+        labels=labels,
         optimised=optimised,
         baseline=baseline,
         difference=paired_difference(labels, ours, theirs),
         held_back=paired_difference(labels[-1:], ours[-1:], theirs[-1:]),
+        origin=origin,
     )
 
 

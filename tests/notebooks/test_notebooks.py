@@ -1,12 +1,17 @@
 """The notebooks are kept as they ran, and still run on what is here."""
 
+import json
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from fraud.formats import number
+from fraud.records import MODELS
 from notebooks.rerun import executed, notebooks, telling_of_the_machine
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("otimizacao_random_forest", "otimizacao_xgboost", "validacao_cruzada_analise_erros")
 LARGEST = 700_000
 """Bytes of a notebook with its outputs."""
@@ -42,6 +47,24 @@ def test_a_notebook_only_calls_the_package(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert "def " not in code and "class " not in code and "lambda" not in code
+
+
+def shown(notebook: nbformat.NotebookNode) -> str:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "\n".join(str(o.get("text", o.get("data", {}).get("text/plain", ""))) for o in outputs)
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_the_outputs_that_are_kept_are_of_the_release_that_is_shipped(path: Path) -> None:
+    manifest = json.loads((ROOT / "artifacts" / "manifest.json").read_text(encoding="utf-8"))
+    text = shown(nbformat.read(path, as_version=4))
+    models = [name for name in MODELS if path.stem.endswith(name)] or MODELS
+    window = manifest["windows"]["test"]
+    assert f"{number(window['n_rows'], 'pt-BR', 0)} transações de teste" in text, "run make notebooks"
+    for name in models:
+        counts = manifest["models"][name]["confusion"]
+        alerts = number(counts["true_positives"] + counts["false_positives"], "pt-BR", 0)
+        assert re.search(rf"(?<![\d.,]){re.escape(alerts)}(?![\d.,])", text), f"{alerts} alerts of {name}"
 
 
 @pytest.mark.slow

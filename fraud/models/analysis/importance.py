@@ -22,6 +22,8 @@ Groups = Mapping[str, Sequence[int]]
 LABEL_FUNCTIONS = frozenset({"fraud_rate", "n_frauds", "risk"})
 """What history says of labels, rather than of amounts and times."""
 KNOWN_FRAUDS = "known_frauds"
+N_EACH = 500
+"""Frauds, and legitimate transactions, that a release's own importance is taken over, at most."""
 
 
 def feature_groups(profile: Profile, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -114,16 +116,31 @@ def permutation_importance(
     return pd.DataFrame(rows, columns=["group", "drop", "low", "high"])
 
 
-def mean_size(contributions: F64, n_draws: int, rng: np.random.Generator) -> tuple[F64, F64, F64]:
-    """Return mean |contribution| of each column and its 95% bootstrap limits over rows."""
+def mean_size(
+    contributions: F64, n_draws: int, rng: np.random.Generator, weights: F64 | None = None
+) -> tuple[F64, F64, F64]:
+    """Return mean |contribution| of each column and its 95% bootstrap limits over rows.
+
+    Parameters
+    ----------
+    contributions : float64 [n, d]
+    weights : float64 [n], how many transactions each row stands for; None: one
+    """
     size = np.abs(contributions)
     draws = rng.integers(0, len(size), (n_draws, len(size)))
-    spread = np.array([size[draw].mean(axis=0) for draw in draws])
+    if weights is None:
+        mean = size.mean(axis=0)
+        spread = np.array([size[draw].mean(axis=0) for draw in draws])
+    else:
+        mean = np.average(size, axis=0, weights=weights)
+        spread = np.array([np.average(size[draw], axis=0, weights=weights[draw]) for draw in draws])
     low, high = np.quantile(spread, [0.025, 0.975], axis=0)
-    return size.mean(axis=0), low, high
+    return mean, low, high
 
 
-def shap_importance(contributions: F64, groups: Groups, n_draws: int = 200, seed: int = 7) -> pd.DataFrame:
+def shap_importance(
+    contributions: F64, groups: Groups, n_draws: int = 200, seed: int = 7, weights: F64 | None = None
+) -> pd.DataFrame:
     """Return how far each group moves the raw score on average: the mean of |sum of its contributions|.
 
     Shapley values add up, so a group's is the sum of its columns' for each transaction.
@@ -131,13 +148,15 @@ def shap_importance(contributions: F64, groups: Groups, n_draws: int = 200, seed
     Parameters
     ----------
     contributions : float64 [n, d], of `PackedForest.contributions`
+    weights : float64 [n], of `sample_rows`; None: each row stands for one transaction. Beside permutation
+        importance it must be the same sample's, or the two speak of different populations
 
     Returns
     -------
     DataFrame in the groups' order: `group`, `size`, `low`, `high`, in the unit of the raw score
     """
     summed = np.column_stack([contributions[:, list(columns)].sum(axis=1) for columns in groups.values()])
-    size, low, high = mean_size(summed, n_draws, np.random.default_rng(seed))
+    size, low, high = mean_size(summed, n_draws, np.random.default_rng(seed), weights)
     return pd.DataFrame({"group": list(groups), "size": size, "low": low, "high": high})
 
 

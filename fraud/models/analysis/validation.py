@@ -37,7 +37,7 @@ def plan_table(transactions: Transactions, folds: Sequence[Fold]) -> pd.DataFram
             "n_train": len(fold.train),
             "n_calibration": len(fold.calibration),
             "n_judged": len(fold.validation),
-            "n_judged_frauds": int((transactions.labels[fold.validation] == 1).sum()),
+            "n_judged_frauds": int((fold.judged_labels(transactions) == 1).sum()),
         }
         if transactions.time_ms is not None:
             days = pd.to_datetime(transactions.time_ms[fold.validation[[0, -1]]], unit="ms")
@@ -72,24 +72,20 @@ def fold_summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "metric", "mean", "sd", "n_folds"])
 
 
-def comparison_table(tuned: Tuned, labels: Sequence[F64]) -> pd.DataFrame:
+def comparison_table(tuned: Tuned) -> pd.DataFrame:
     """Return baseline against optimised on every fold, with the paired 95% interval of the difference.
-
-    Parameters
-    ----------
-    labels : of each fold's judged transactions, oldest first
 
     Returns
     -------
     DataFrame: `fold`, `held_back`, `n_frauds`, and of average precision `baseline`, `optimised`, `difference`
-    with its `low` and `high`
+    with its `low` and `high`; of the last fold they are those of `Tuned.held_back`
     """
     rows = []
-    folds = zip(labels, tuned.optimised, tuned.baseline, strict=True)
+    folds = zip(tuned.labels, tuned.optimised, tuned.baseline, strict=True)
     for number, (y, ours, theirs) in enumerate(folds, start=1):
-        difference, low, high = paired_difference([y], [ours.scores], [theirs.scores], n_bootstrap=200)
-        held_back = number == len(labels)
-        rows.append((number, held_back, int(y.sum()), theirs.ap, ours.ap, difference, low, high))
+        difference, low, high = paired_difference([y], [ours.scores], [theirs.scores])
+        held_back = number == len(tuned.labels) and tuned.origin != "check"
+        rows.append((number, held_back, int((y == 1).sum()), theirs.ap, ours.ap, difference, low, high))
     names = ["fold", "held_back", "n_frauds", "baseline", "optimised", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=names)
 

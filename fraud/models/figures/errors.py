@@ -67,34 +67,30 @@ def _is_ordered(profile: Profile, by: str) -> bool:
     return by == "hour" or (field is not None and field.kind != "category")
 
 
-def folds_view(table: pd.DataFrame, model: str, overall: tuple[float, float, float], language: str) -> Dots:
-    """Return baseline and optimised average precision by fold, of `comparison_table`.
-
-    Parameters
-    ----------
-    overall : the paired difference over all folds, with its limits
-    """
+def folds_view(table: pd.DataFrame, model: str, language: str) -> Dots:
+    """Return baseline and chosen settings' average precision by fold, of `comparison_table`."""
     groups = [
         say("fold_held_back" if held_back else "fold", language, n=fold)
         for fold, held_back in zip(table["fold"], table["held_back"], strict=True)
     ]
     separator = "; " if language.startswith("pt") else ", "
-    bounds = separator.join(signed(v, language, 3) for v in overall[1:])
+    newest = table.iloc[-1]
+    bounds = separator.join(signed(float(newest[limit]), language, 3) for limit in ("low", "high"))
     none = np.full(len(table), np.nan)
     return Dots(
         title=say(
             "folds_title",
             language,
             model=MODEL_TITLES[model],
-            difference=signed(overall[0], language, 3),
+            difference=signed(float(newest["difference"]), language, 3),
             interval=f"[{bounds}]",
         ),
-        note=say("folds_note", language),
+        note=say("folds_note" if newest["held_back"] else "folds_note_check", language),
         groups=groups,
         series=[
             Points(say("baseline", language), FAINT, table["baseline"].to_numpy(np.float64), none, none),
             Points(
-                say("optimised", language),
+                say("chosen_settings", language),
                 MODEL_COLOURS[model],
                 table["optimised"].to_numpy(np.float64),
                 (table["baseline"] + table["low"]).to_numpy(np.float64),
@@ -114,17 +110,19 @@ def verdict(tuned: Tuned, language: str) -> str:
 
     if tuned.may_be_called_optimised:
         claim = "claim_yes"
-    elif tuned.difference[2] < 0:
-        claim = "claim_worse"
+    elif tuned.held_back[1] > 0:
+        claim = "claim_elsewhere"
     else:
-        claim = "claim_held_back" if tuned.difference[1] > 0 else "claim_zero"
+        claim = "claim_worse" if tuned.held_back[2] < 0 else "claim_zero"
     return say(
         "verdict",
         language,
         model=MODEL_TITLES[tuned.name],
         difference=shown(tuned.difference),
         held_back=shown(tuned.held_back),
+        where=say(f"newest_{tuned.origin}", language),
         claim=say(claim, language),
+        seen=say(f"seen_{tuned.origin}", language),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from fraud.formats import number, probability
 from fraud.models.analysis.held_out import HeldOut
+from fraud.models.analysis.importance import N_EACH
 from fraud.models.figures.labels import feature_labels
 from fraud.models.figures.views import (
     INK,
@@ -107,7 +108,13 @@ def importance_view(held_out: HeldOut, model: str, language: str, n: int = N_FEA
     groups = [labels.get(name, name) for name, _ in shown]
     return Dots(
         title=say("importance_title", language, model=MODEL_TITLES[model], feature=f"“{groups[0]}”"),
-        note=say("importance_note", language, n=len(shown), total=len(ranked)),
+        note=say(
+            "importance_note",
+            language,
+            n=len(shown),
+            total=len(ranked),
+            each=_n_explained(held_out, language),
+        ),
         groups=groups,
         series=[
             Points(MODEL_TITLES[model], MODEL_COLOURS[model], column("value"), column("low"), column("high"))
@@ -115,6 +122,12 @@ def importance_view(held_out: HeldOut, model: str, language: str, n: int = N_FEA
         axis=Axis(say(axis, language)),
         bars=True,
     )
+
+
+def _n_explained(held_out: HeldOut, language: str) -> str:
+    """Return how many frauds, and as many legitimate transactions, importance was taken over."""
+    frauds = int(held_out.labels.sum())
+    return number(min(N_EACH, frauds, len(held_out) - frauds), language, 0)
 
 
 def rounds_view(held_out: HeldOut, language: str) -> Beside | None:
@@ -125,17 +138,30 @@ def rounds_view(held_out: HeldOut, language: str) -> Beside | None:
     panels = [_rounds(curves, metric, int(best), language) for metric in ("aucpr", "logloss")]
     n, chosen = len(curves["validation_logloss"]), int(best) + 1
     key = "rounds_title_stopped" if chosen < n else "rounds_title_open"
-    windows = held_out.manifest["windows"]
-    rows = {
-        part: number(windows[name]["n_rows"], language, 0)
-        for part, name in (("train", "train"), ("validation", "calibration"))
-    }
     return Beside(
         title=say(key, language, chosen=number(chosen, language, 0), n=number(n, language, 0)),
-        note=say("rounds_note", language, **rows),
+        note=_trained_on(held_out, language),
         left=panels[0],
         right=panels[1],
     )
+
+
+def _trained_on(held_out: HeldOut, language: str) -> str:
+    """Return what boosting was fitted on and validated by; older releases kept no count of fitted rows."""
+    windows, fitted = held_out.manifest["windows"], held_out.manifest["models"]["xgboost"].get("fitted")
+    validation = windows["calibration"]
+
+    def share(part: Any) -> str:
+        return f"{number(100 * part['n_frauds'] / max(part['n_rows'], 1), language, 2)}%"
+
+    rows = {"validation": number(validation["n_rows"], language, 0), "validation_share": share(validation)}
+    ratio = held_out.profile.models.negatives_for("xgboost")
+    if fitted is None and ratio is not None:
+        train, chosen = number(windows["train"]["n_rows"], language, 0), number(ratio, language, 0)
+        return say("rounds_note_thinned", language, train=train, ratio=chosen, **rows)
+    train = windows["train"] if fitted is None else fitted
+    rows |= {"train": number(train["n_rows"], language, 0), "train_share": share(train)}
+    return say("rounds_note", language, **rows)
 
 
 def _rounds(curves: Any, metric: str, best: int, language: str) -> Lines:

@@ -79,7 +79,7 @@ _COLUMNS: Mapping[str, tuple[str, str, Writer]] = {
     "auc": ("AUC", "AUC", _figure),
     "card_precision": ("card precision at k", "precisão por cartão em k", _figure),
     "baseline": ("library defaults", "padrão da biblioteca", _figure),
-    "optimised": ("optimised", "otimizado", _figure),
+    "optimised": ("chosen settings", "parâmetros escolhidos", _figure),
     "difference": ("difference", "diferença", _difference),
     "low": ("from", "de", _figure),
     "high": ("to", "até", _figure),

@@ -29,8 +29,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{model}: o que mais move a pontuação é {feature}",
     ),
     "importance_note": (
-        "The {n} largest of {total} features, with 95% intervals; “7 d”: in the last 7 days",
-        "As {n} maiores de {total} variáveis, com intervalos de 95%; “7 d”: nos últimos 7 dias",
+        "The {n} largest of {total} features, over {each} frauds and {each} legitimate test transactions; "
+        "95% intervals; “7 d”: in the last 7 days",
+        "As {n} maiores de {total} variáveis, em {each} fraudes e {each} legítimas do teste; intervalos de "
+        "95%; “7 d”: nos últimos 7 dias",
     ),
     "importance_points": (
         "mean movement of the raw score (|SHAP|), percentage points",
@@ -50,8 +52,16 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "O XGBoost usa todas as {n} árvores permitidas: a validação ainda melhorava",
     ),
     "rounds_note": (
-        "Trained on {train} transactions, validated on the {validation} that came next",
-        "Treino em {train} transações, validação nas {validation} seguintes",
+        "Trained on {train} transactions ({train_share} fraud), validated on {validation} later ones "
+        "({validation_share})",
+        "Treino em {train} transações ({train_share} de fraude), validação em {validation} posteriores "
+        "({validation_share})",
+    ),
+    "rounds_note_thinned": (
+        "Trained on the frauds of {train} transactions and {ratio} legitimate ones for each; validated on "
+        "all {validation} later ones ({validation_share} fraud)",
+        "Treino: as fraudes de {train} transações e {ratio} legítimas por fraude; validação: todas "
+        "as {validation} posteriores ({validation_share} de fraude)",
     ),
     "rounds_ap": ("average precision (higher is better)", "precisão média (maior é melhor)"),
     "rounds_loss": ("log loss (lower is better)", "perda logarítmica (menor é melhor)"),
@@ -125,17 +135,21 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "ap_axis": ("average precision", "precisão média"),
     # Folds
     "folds_title": (
-        "{model}: optimised {difference} of average precision {interval}",
-        "{model}: otimizado {difference} de precisão média {interval}",
+        "{model}: {difference} of average precision {interval} on the newest fold",
+        "{model}: {difference} de precisão média {interval} na dobra mais nova",
     ),
     "folds_note": (
-        "Same folds, oldest first; the last was held back from the search",
-        "As mesmas dobras, da mais antiga à mais nova; a última ficou fora da busca",
+        "Same folds, oldest first; settings were chosen by all but the last, so only that one judges them",
+        "As mesmas dobras, da mais antiga à mais nova; a escolha usou todas menos a última: só ela julga",
+    ),
+    "folds_note_check": (
+        "Same folds, oldest first; the profile's own settings, nothing was searched",
+        "As mesmas dobras, da mais antiga à mais nova; os parâmetros do perfil, sem busca",
     ),
     "fold": ("fold {n}", "dobra {n}"),
     "fold_held_back": ("fold {n} (held back)", "dobra {n} (reservada)"),
     "baseline": ("library defaults", "padrão da biblioteca"),
-    "optimised": ("optimised", "otimizado"),
+    "chosen_settings": ("chosen settings", "parâmetros escolhidos"),
     "prequential_title": (
         "Average precision by fold: {means}",
         "Precisão média por dobra: {means}",
@@ -146,26 +160,46 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     # What a search may claim
     "verdict": (
-        "{model}: average precision {difference} against the library's defaults on the same folds, "
-        "{held_back} on the fold that the search never saw. {claim}",
-        "{model}: precisão média {difference} em relação ao padrão da biblioteca nas mesmas dobras, "
-        "{held_back} na dobra que a busca nunca viu. {claim}",
+        "{model}: average precision {held_back} against the library's defaults {where}; over all "
+        "folds {difference}. {claim} {seen}",
+        "{model}: precisão média {held_back} em relação ao padrão da biblioteca {where}; em todas "
+        "as dobras {difference}. {claim} {seen}",
+    ),
+    "newest_search": ("on the fold that the search never saw", "na dobra que a busca nunca viu"),
+    "newest_profile": (
+        "on the newest fold, by which this search chose nothing",
+        "na dobra mais nova, pela qual esta busca nada escolheu",
+    ),
+    "newest_check": ("on the newest fold", "na dobra mais nova"),
+    "seen_search": (
+        "The settings were chosen by the other folds, so the figure over all of them flatters.",
+        "Os parâmetros foram escolhidos pelas outras dobras: a cifra de todas elas é lisonjeira.",
+    ),
+    "seen_profile": (
+        "The settings chosen are the profile's own, older than this search: it cannot know whether they were "
+        "chosen on that fold.",
+        "Os parâmetros escolhidos são os do próprio perfil, anteriores a esta busca: ela não sabe se foram "
+        "escolhidos com essa dobra.",
+    ),
+    "seen_check": (
+        "Nothing was searched here: whether the settings were chosen on these folds is not known.",
+        "Aqui nada foi buscado: não se sabe se os parâmetros foram escolhidos com estas dobras.",
     ),
     "claim_yes": (
-        "It may be called optimised: the interval excludes zero and the held-back fold agrees.",
-        "Pode ser chamado de otimizado: o intervalo exclui o zero e a dobra reservada concorda.",
+        "It may be called optimised: the interval of that fold lies above zero.",
+        "Pode ser chamado de otimizado: o intervalo nessa dobra fica acima de zero.",
     ),
     "claim_zero": (
-        "It may NOT be called optimised here: the interval holds zero.",
-        "Aqui NÃO pode ser chamado de otimizado: o intervalo contém o zero.",
+        "It may NOT be called optimised here: the interval of that fold holds zero.",
+        "Aqui NÃO pode ser chamado de otimizado: o intervalo nessa dobra contém o zero.",
     ),
     "claim_worse": (
-        "It may NOT be called optimised here: it is worse than the defaults.",
-        "Aqui NÃO pode ser chamado de otimizado: é pior que o padrão.",
+        "It may NOT be called optimised here: on that fold it is worse than the defaults.",
+        "Aqui NÃO pode ser chamado de otimizado: nessa dobra é pior que o padrão.",
     ),
-    "claim_held_back": (
-        "It may NOT be called optimised here: the held-back fold disagrees.",
-        "Aqui NÃO pode ser chamado de otimizado: a dobra reservada discorda.",
+    "claim_elsewhere": (
+        "It may NOT be called optimised here: over all folds it is no better than the defaults.",
+        "Aqui NÃO pode ser chamado de otimizado: em todas as dobras juntas não é melhor que o padrão.",
     ),
     # Errors by group
     "errors_title": (
@@ -205,8 +239,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{model}: é sem {feature} que mais se perde",
     ),
     "two_note": (
-        "The {n} largest of {total} groups of features, with 95% intervals",
-        "Os {n} maiores de {total} grupos de variáveis, com intervalos de 95%",
+        "The {n} largest of {total} groups of features, over a weighted sample of the test; 95% intervals",
+        "Os {n} maiores de {total} grupos de variáveis, em amostra ponderada do teste; intervalos de 95%",
     ),
     "two_left": ("loss of average precision when shuffled", "perda de precisão média ao embaralhar"),
     "two_right_points": ("mean |SHAP|, percentage points", "|SHAP| médio, pontos percentuais"),

@@ -53,7 +53,19 @@ def test_a_fold_is_fitted_on_labels_as_they_stood_when_it_began(small_profile, t
     for fold, data in zip(folds, fold_data(table, small_profile, folds), strict=True):
         known = labels_as_of(table, fold.as_of_ms)
         np.testing.assert_array_equal(data.parts.train.labels, known[fold.train])
-        np.testing.assert_array_equal(data.judged.labels, table.labels[fold.validation])
+
+
+def test_a_fold_is_judged_by_labels_as_they_stood_when_the_test_window_began(small_profile, table) -> None:
+    began = split(table, small_profile, 7).as_of_ms
+    fold = prequential_folds(table, small_profile, 2)[-1]
+    late = table.known_at_ms.copy()
+    unreported = fold.validation[table.labels[fold.validation] == 1][0]
+    late[unreported] = began + 1
+    table = table.with_labels(table.labels, late)
+    judged = fold_data(table, small_profile, [fold])[0].judged
+    np.testing.assert_array_equal(judged.labels, labels_as_of(table, began)[fold.validation])
+    assert judged.labels[fold.validation == unreported] == 0, "nobody had reported it on that day"
+    assert (judged.labels == 1).sum() > 0
 
 
 def test_features_computed_once_equal_those_computed_for_each_fold(small_profile, table) -> None:

@@ -5,11 +5,13 @@ import pytest
 
 pytest.importorskip("optuna")
 
-from fraud.cli_tune import models_section, report, with_models
+from fraud.cli_tune import claim, models_section, report, with_models
 from fraud.data.profile import ModelSettings, Profile, load_profile, parse_profile
 from fraud.data.sources import load_transactions
-from fraud.errors import ProfileError
+from fraud.errors import FraudError, ProfileError
 from fraud.models import tuning
+from fraud.models.analysis.validation import comparison_table
+from fraud.models.figures.errors import verdict
 from fraud.models.folds import Figures
 from fraud.models.tuning import Trial, Tuned, tune
 
@@ -91,24 +93,143 @@ def test_the_command_reports_both_models_and_writes_what_it_found(
     assert load_profile(copy).models.xgboost, "the file still parses"
 
 
-def outcome(difference, held_back, **chosen) -> Tuned:
+def outcome(difference, held_back, origin="search", **chosen) -> Tuned:
     settings = ModelSettings.model_validate({"random_forest": {"max_features": 0.3}} | chosen)
     figures = (Figures(np.zeros(1), 0.5, 0.9, 0.3),) * 2
-    trial = Trial(settings, (0.5,))
-    return Tuned("random_forest", settings, "platt", (trial,), 0, figures, figures, difference, held_back)
+    return Tuned(
+        name="random_forest",
+        settings=settings,
+        calibration="platt",
+        trials=(Trial(settings, (0.5,)),),
+        n_pruned=0,
+        labels=(np.ones(1),) * 2,
+        optimised=figures,
+        baseline=figures,
+        difference=difference,
+        held_back=held_back,
+        origin=origin,
+    )
 
 
-def test_optimised_is_claimed_only_where_the_interval_excludes_zero_and_the_held_back_fold_agrees() -> None:
-    assert outcome((0.02, 0.01, 0.03), (0.01, -0.02, 0.04)).may_be_called_optimised
-    assert not outcome((0.02, -0.001, 0.03), (0.01, 0.0, 0.04)).may_be_called_optimised
-    assert not outcome((0.02, 0.01, 0.03), (-0.01, -0.02, 0.0)).may_be_called_optimised
-    doubtful = {"random_forest": outcome((0.0, -0.01, 0.01), (0.0, -0.1, 0.1))}
-    assert "may NOT be called optimised" in report(doubtful, load_profile("cards"))
+def test_optimised_is_claimed_only_where_the_held_back_folds_own_interval_excludes_zero() -> None:
+    assert outcome((0.02, 0.01, 0.03), (0.01, 0.001, 0.04)).may_be_called_optimised
+    flattered = outcome((0.02, 0.01, 0.03), (0.01, -0.02, 0.04))
+    assert not flattered.may_be_called_optimised, "the folds it was chosen by prove nothing"
+    assert not outcome((-0.001, -0.01, 0.03), (0.01, 0.001, 0.04)).may_be_called_optimised
+    assert "may NOT be called optimised" in report({"random_forest": flattered}, load_profile("cards"))
+
+
+@pytest.mark.parametrize("language", ["en", "pt-BR"])
+def test_no_fold_is_called_unseen_where_the_settings_are_older_than_the_search(language) -> None:
+    unseen = {"en": "never saw", "pt-BR": "nunca viu"}[language]
+    shown = {o: verdict(outcome((0.2,) * 3, (0.2,) * 3, o), language) for o in ("search", "profile", "check")}
+    assert unseen in shown["search"]
+    assert unseen not in shown["profile"] + shown["check"]
+    assert "never saw" in claim(outcome((0.2,) * 3, (0.2,) * 3, "search"))
+    for origin in ("profile", "check"):
+        said = claim(outcome((0.2,) * 3, (0.2,) * 3, origin))
+        assert "never saw" not in said and "no command can know" in said
+
+
+def test_a_search_that_kept_the_profiles_own_settings_says_so(light, tmp_path) -> None:
+    table, _ = load_transactions(light, None)
+    assert run(light, table, tmp_path, 1)[0].origin == "profile"
+
+
+def test_each_folds_interval_is_told_once_with_one_number(light, tmp_path) -> None:
+    table, _ = load_transactions(light, None)
+    tuned = run(light, table, tmp_path, 1)[0]
+    newest = comparison_table(tuned).iloc[-1]
+    assert tuple(newest[["difference", "low", "high"]]) == tuned.held_back
+
+
+def interrupting(monkeypatch, nth: int) -> None:
+    calls = []
+    real = tuning.judge
+
+    def judge(*args, **options):
+        calls.append(1)
+        if len(calls) == nth:
+            raise KeyboardInterrupt
+        return real(*args, **options)
+
+    monkeypatch.setattr(tuning, "judge", judge)
+
+
+def test_an_interrupted_first_trial_is_tried_again_and_uses_up_none(light, tmp_path, monkeypatch) -> None:
+    table, _ = load_transactions(light, None)
+    with monkeypatch.context() as patched:
+        interrupting(patched, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run(light, table, tmp_path, 1)
+    resumed, done = run(light, table, tmp_path, 1)
+    assert done == [1]
+    assert [t.settings for t in resumed.trials] == [light.models]
+
+
+def test_an_interrupted_later_trial_uses_up_none(light, tmp_path, monkeypatch) -> None:
+    table, _ = load_transactions(light, None)
+    with monkeypatch.context() as patched:
+        interrupting(patched, 4)  # two search folds a trial: within the second one
+        with pytest.raises(KeyboardInterrupt):
+            run(light, table, tmp_path, 2)
+    resumed, done = run(light, table, tmp_path, 2)
+    assert done == [2] and len(resumed.trials) + resumed.n_pruned == 2
+
+
+def test_a_killed_trial_counts_for_nothing(light, tmp_path) -> None:
+    table, _ = load_transactions(light, None)
+    tuning._study(tmp_path / "study.journal", "random_forest", light, "abc", 3, 7).ask()  # RUNNING for ever
+    resumed, done = run(light, table, tmp_path, 1)
+    assert done == [1] and [t.settings for t in resumed.trials] == [light.models]
+
+
+def test_a_search_without_a_completed_trial_says_what_to_do(light, tmp_path) -> None:
+    table, _ = load_transactions(light, None)
+    with pytest.raises(FraudError, match="No trial of the search for random_forest was completed"):
+        run(light, table, tmp_path, 0)
+
+
+def test_new_settings_of_the_profile_are_tried_in_an_old_study(light, tmp_path) -> None:
+    table, _ = load_transactions(light, None)
+    run(light, table, tmp_path, 1)
+    forest = light.models.random_forest | {"min_samples_leaf": 31}
+    changed = light.model_copy(update={"models": light.models.model_copy(update={"random_forest": forest})})
+    again, _ = run(changed, table, tmp_path, 1)
+    assert forest in [t.settings.random_forest for t in again.trials]
+
+
+def test_a_study_by_another_engine_is_another_study(light, tmp_path, monkeypatch) -> None:
+    table, _ = load_transactions(light, None)
+    run(light, table, tmp_path, 1)
+    monkeypatch.setattr(tuning.acceleration, "N_BINS", 64)
+    _, done = run(light, table, tmp_path, 1)
+    assert done == [1], "what other bins came to is no figure of this search"
+
+
+def test_a_check_judges_the_profiles_own_settings_on_the_searchs_folds_and_searches_nothing(
+    small_profile_path, tmp_path, monkeypatch, capsys
+) -> None:
+    from fraud.cli import main
+
+    monkeypatch.setattr(tuning, "suggest", lambda trial, name: pytest.fail("a check must not search"))
+    monkeypatch.setattr(tuning, "DEFAULTS", LIGHT)
+    command = ["tune", "--check", "--profile", str(small_profile_path), "--folds", "2"]
+    assert main([*command, "--models", "random_forest", "--study", str(tmp_path / "s.journal")]) == 0
+    printed = capsys.readouterr().out
+    assert "own settings, no search" in printed and "be called optimised" in printed
+    assert "trials" not in printed and "[models]" not in printed and not list(tmp_path.iterdir())
+    profile = load_profile(small_profile_path)
+    assert str(dict(profile.models.random_forest))[1:-1] in printed
+    table, _ = load_transactions(profile, None)
+    checked = tuning.check(table, profile, n_folds=2, models=("random_forest",))["random_forest"]
+    assert checked.settings == profile.models
+    assert claim(checked) in printed
 
 
 def test_the_section_that_is_written_is_read_back_as_the_settings_found() -> None:
     settings = {"random_forest": 20}
-    found = {"random_forest": outcome((0.2, 0.1, 0.3), (0.1, 0, 0.2), negatives_per_fraud=settings)}
+    found = {"random_forest": outcome((0.2, 0.1, 0.3), (0.1, 0.01, 0.2), negatives_per_fraud=settings)}
     import tomllib
     from importlib.resources import files
 

@@ -33,6 +33,20 @@ def scored(n: int = 4000, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     return (rng.random(n) < probability).astype(float), probability
 
 
+def test_importance_weighs_rows_by_what_they_stand_for() -> None:
+    contributions = np.random.default_rng(4).normal(size=(60, 3))
+    weights = np.repeat([1.0, 5.0], 30)
+    groups = {"pair": (0, 1), "alone": (2,)}
+    weighted = shap_importance(contributions, groups, weights=weights)
+    repeated = shap_importance(np.repeat(contributions, weights.astype(int), axis=0), groups)
+    np.testing.assert_allclose(weighted["size"], repeated["size"])
+    plain = shap_importance(contributions, groups)
+    assert not np.allclose(weighted["size"], plain["size"])
+    ones = shap_importance(contributions, groups, weights=np.ones(60))
+    np.testing.assert_allclose(ones[["size", "low", "high"]], plain[["size", "low", "high"]])
+    assert (weighted["low"] < weighted["size"]).all() and (weighted["size"] < weighted["high"]).all()
+
+
 def test_wilsons_interval_is_the_published_one() -> None:
     low, high = wilson([0.0, 0.5], [10, 20])  # Brown, Cai & DasGupta 2001; R's prop.test(correct = FALSE)
     assert low == pytest.approx([0.0, 0.29930], abs=1e-5)

@@ -1,6 +1,7 @@
 """A figure says what its numbers say, in both languages, whichever library draws it."""
 
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from fraud.data.profile import load_profile
 from fraud.features.history import history_names
+from fraud.formats import number
 from fraud.models.analysis.disagreement import who_is_right
 from fraud.models.analysis.held_out import HeldOut, read_held_out
 from fraud.models.analysis.segments import errors_by, hours_of, kinds_of
@@ -116,6 +118,29 @@ def test_the_chosen_number_of_trees_is_marked_and_said(held_out: HeldOut) -> Non
     losses = held_out.curves["validation_logloss"]
     assert view.right.marks[0].x == chosen and str(chosen) in view.title
     assert view.right.marks[0].y == losses[chosen - 1] == min(losses)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_rounds_say_what_was_fitted_and_both_parts_share_of_frauds(
+    held_out: HeldOut, language: str
+) -> None:
+    fitted = held_out.manifest["models"]["xgboost"]["fitted"]
+    whole = held_out.manifest["windows"]["train"]
+    assert fitted["n_rows"] < whole["n_rows"] and fitted["n_frauds"] <= whole["n_frauds"]
+    note = rounds_view(held_out, language).note
+    assert number(fitted["n_rows"], language, 0) in note and number(whole["n_rows"], language, 0) not in note
+    for part in (fitted, held_out.manifest["windows"]["calibration"]):
+        assert f"{number(100 * part['n_frauds'] / part['n_rows'], language, 2)}%" in note
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_release_that_kept_no_count_of_fitted_rows_does_not_claim_all_of_them(held_out, language) -> None:
+    manifest = json.loads(json.dumps(held_out.manifest))
+    del manifest["models"]["xgboost"]["fitted"]
+    older = HeldOut(**{**vars(held_out), "manifest": manifest})
+    ratio = held_out.profile.models.negatives_for("xgboost")
+    note = rounds_view(older, language).note
+    assert re.search(rf"\b{ratio:.0f} (legitimate ones for each|legítimas por fraude)", note)
 
 
 def test_a_release_without_curves_has_no_figure_of_them(held_out: HeldOut) -> None:
