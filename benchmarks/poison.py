@@ -194,14 +194,14 @@ def measured(name: str, training: Training, n_labels: int, weight: float) -> Res
     )
 
 
-def drill(profile: Profile, n_flags: int, policy: GatePolicy) -> list[Result]:
+def drill(profile: Profile, n_flags: int, policy: GatePolicy, seed: int = 7) -> list[Result]:
     """Return the clean champion, an honest challenger of another seed, and the two that were attacked."""
     base, _ = load_transactions(profile, None)
     plan = split(base, profile, 7)
-    champion, clean = believe("clean", [], DEFAULT, base, plan, profile)
+    champion, clean = believe("clean", [], DEFAULT, base, plan, profile, seed)
     own = hostile_events(base, plan, profile, n_flags)
-    honest = believe("clean, another seed", [], DEFAULT, base, plan, profile, seed=8)
-    attacked = [believe(name, own, trust, base, plan, profile) for name, trust in POLICIES.items()]
+    honest = believe("clean, another seed", [], DEFAULT, base, plan, profile, seed + 1)
+    attacked = [believe(name, own, trust, base, plan, profile, seed) for name, trust in POLICIES.items()]
     return [clean, *(gated(result, champion, t, policy) for t, result in [honest, *attacked])]
 
 
