@@ -8,6 +8,7 @@ transactions and the same refusals; the tests compare them.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,6 @@ MISSING_WORDS = frozenset(
 """Texts that a CSV's reader (pandas) takes for a missing value; the empty text is another."""
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _EVEN = r"^[!-~]([ -~]*[!-~])?\z"
-_MISSING = pa.array(sorted(MISSING_WORDS), pa.string())
 Flags = NDArray[np.bool_]
 
 
@@ -69,6 +69,11 @@ class _Doubts:
 
     def all(self) -> None:
         self.rows[:] = True
+
+
+@cache
+def _missing_words() -> pa.Array:
+    return pa.array(sorted(MISSING_WORDS), pa.string())  # not at import: it loads pandas, which a node spares
 
 
 def plain_rows(table: pa.Table, profile: Profile, latest: datetime) -> tuple[Transactions, Flags]:
@@ -235,7 +240,7 @@ def _plainly_even(texts: Sequence[str]) -> list[bool]:
     """Return which texts `_is_odd` need not look at: short printable ASCII without blanks at its ends."""
     column = pa.array(texts, pa.string())
     fine = pc.and_(pc.match_substring_regex(column, _EVEN), pc.less_equal(pc.binary_length(column), MAX_TEXT))
-    return pc.and_not(fine, pc.is_in(column, _MISSING)).to_pylist()  # type: ignore[no-any-return]
+    return pc.and_not(fine, pc.is_in(column, _missing_words())).to_pylist()  # type: ignore[no-any-return]
 
 
 def _is_odd(text: str) -> bool:

@@ -12,6 +12,7 @@ input: `fraud.models.engine` refuses a forest that could lead a loop out of boun
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numba as nb
 import numpy as np
@@ -70,6 +71,10 @@ class Packed:
             keys[:, column] = keys_of(x[:, feature], missing)
         return keys
 
+    def add(self, x: NDArray[np.float32], out: NDArray[np.float64]) -> None:
+        """Add the forest's outputs for `x` [n, d] to `out` [n]."""
+        descend(self.words, self.values, self.offsets, self.keys(x), out)
+
 
 def packed(nodes: NDArray[np.void], offsets: NDArray[np.int64]) -> Packed | None:
     """Return the layout of `descend`; None for a forest that does not fit it.
@@ -94,12 +99,9 @@ def adder(
 ) -> Callable[[NDArray[np.float32], NDArray[np.float64]], None]:
     """Return what adds a forest's outputs for rows `x` [n, d] to `out` [n], as suits its trees."""
     if len(nodes) <= SMALL_TREE * (len(offsets) - 1):
-        deepest = int(depths.max())
-        return lambda x, out: evaluate(nodes, offsets, deepest, x, out)
+        return partial(evaluate, nodes, offsets, int(depths.max()))
     layout = packed(nodes, offsets)
-    if layout is None:
-        return lambda x, out: score_rows(nodes, offsets, depths, x, out)
-    return lambda x, out: descend(layout.words, layout.values, layout.offsets, layout.keys(x), out)
+    return partial(score_rows, nodes, offsets, depths) if layout is None else layout.add
 
 
 def keys_of(values: NDArray[np.float32], missing: np.uint32) -> NDArray[np.uint32]:
