@@ -6,7 +6,7 @@ demo: .venv/runtime ## start the demo at http://127.0.0.1:7860
 	$(BIN)/python app.py
 
 test: .venv/dev $(AXE) lint ## lint, types, import contracts, tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev
 	$(BIN)/ruff check .

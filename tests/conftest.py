@@ -2,6 +2,7 @@
 
 import re
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,18 @@ from fraud.models.train import train
 
 settings.register_profile("shared", deadline=None)  # a busy machine is no defect
 settings.load_profile("shared")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Take files of browsers, of processes and of the rest in turn: some wait while others compute."""
+    kinds: dict[str, dict[Path, list[pytest.Item]]] = {}
+    for item in items:
+        kind = item.path.relative_to(item.config.rootpath).parts[1]
+        kinds.setdefault(kind, {}).setdefault(item.path, []).append(item)
+    waiting = [list(kinds.pop(kind, {}).values()) for kind in ("browser", "integration")]
+    rest = [files for found in kinds.values() for files in found.values()]
+    in_turn = [file for turn in zip_longest(*waiting, rest) for file in turn if file is not None]
+    items[:] = [item for file in in_turn for item in file]
 
 
 def small_profile_text() -> str:
