@@ -26,18 +26,19 @@ LANES = 16
 _ONE = np.uint64(1)
 
 
-def _input(dtype: types.Type, dimensions: int) -> types.Array:
+def input_array(dtype: types.Type, dimensions: int) -> types.Array:
+    """Return the type of an array that a compiled loop only reads."""
     return types.Array(dtype, dimensions, "C", readonly=True)
 
 
-_NODES = _input(nb.from_dtype(NODE), 1)
-_OFFSETS = _input(types.int64, 1)
-_MATRIX = _input(types.float32, 2)
+NODES = input_array(nb.from_dtype(NODE), 1)
+OFFSETS = input_array(types.int64, 1)
+MATRIX = input_array(types.float32, 2)
 # The error model spares the loops a test for division by zero, which cannot happen in them.
-_OPTIONS = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
+OPTIONS = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
 
 
-@nb.njit(types.void(_NODES, _OFFSETS, _OFFSETS, _MATRIX, types.int64, types.float64[::1]), **_OPTIONS)
+@nb.njit(types.void(NODES, OFFSETS, OFFSETS, MATRIX, types.int64, types.float64[::1]), **OPTIONS)
 def score_row(
     nodes: NDArray[np.void],
     offsets: NDArray[np.int64],
@@ -69,7 +70,7 @@ def score_row(
             out[row] += nodes[at[lane]].value
 
 
-@nb.njit(types.void(_NODES, _OFFSETS, _OFFSETS, _MATRIX, types.float64[::1]), **_OPTIONS)
+@nb.njit(types.void(NODES, OFFSETS, OFFSETS, MATRIX, types.float64[::1]), **OPTIONS)
 def score_rows(
     nodes: NDArray[np.void],
     offsets: NDArray[np.int64],
@@ -104,8 +105,8 @@ def score_rows(
 
 
 @nb.njit(
-    types.void(_input(types.int16, 1), _OFFSETS, types.uint32[::1], types.int32[::1], types.int64[::1]),
-    **_OPTIONS,
+    types.void(input_array(types.int16, 1), OFFSETS, types.uint32[::1], types.int32[::1], types.int64[::1]),
+    **OPTIONS,
 )
 def lay_out(
     feature: NDArray[np.int16],
@@ -136,9 +137,9 @@ def lay_out(
 
 @nb.njit(
     types.Tuple((types.float64, types.int64))(
-        _NODES, _OFFSETS, _input(types.float32, 1), types.int64, types.Array(nb.from_dtype(EDGE), 1, "C")
+        NODES, OFFSETS, input_array(types.float32, 1), types.int64, types.Array(nb.from_dtype(EDGE), 1, "C")
     ),
-    **_OPTIONS,
+    **OPTIONS,
 )
 def weigh_edges(
     nodes: NDArray[np.void],

@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from fraud.models.kernels import NODE, score_rows
+from fraud.models.kernels import MATRIX, NODES, OFFSETS, OPTIONS, input_array, score_rows
 
 BLOCK = 256
 """Rows that stay in the cache while all trees pass over them."""
@@ -32,16 +32,6 @@ _ONE, _TWO = np.uint64(1), np.uint64(2)
 _BYTE = np.uint64(0xFF)
 _LOW = np.uint64(0xFFFFFFFF)
 _COLUMN, _CHILD = np.uint64(32), np.uint64(40)
-
-
-def _input(dtype: types.Type, dimensions: int) -> types.Array:
-    return types.Array(dtype, dimensions, "C", readonly=True)
-
-
-_NODES = _input(nb.from_dtype(NODE), 1)
-_OFFSETS = _input(types.int64, 1)
-_MATRIX = _input(types.float32, 2)
-_OPTIONS = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +106,14 @@ def keys_of(values: NDArray[np.float32], missing: np.uint32) -> NDArray[np.uint3
 
 @nb.njit(
     types.void(
-        _NODES,
-        _OFFSETS,
-        _input(types.int64, 1),
-        _input(types.uint32, 1),
+        NODES,
+        OFFSETS,
+        input_array(types.int64, 1),
+        input_array(types.uint32, 1),
         types.uint64[::1],
         types.float32[::1],
     ),
-    **_OPTIONS,
+    **OPTIONS,
 )
 def _pack(
     nodes: NDArray[np.void],
@@ -154,13 +144,13 @@ def _pack(
 
 @nb.njit(
     types.void(
-        _input(types.uint64, 1),
-        _input(types.float32, 1),
-        _OFFSETS,
+        input_array(types.uint64, 1),
+        input_array(types.float32, 1),
+        OFFSETS,
         types.Array(types.uint32, 2, "C"),
         types.float64[::1],
     ),
-    **_OPTIONS,
+    **OPTIONS,
 )
 def descend(
     words: NDArray[np.uint64],
@@ -202,7 +192,7 @@ def descend(
                 out[start + row] += leaves[at[row]]
 
 
-@nb.njit(types.void(_NODES, _OFFSETS, types.int64, _MATRIX, types.float64[::1]), **_OPTIONS)
+@nb.njit(types.void(NODES, OFFSETS, types.int64, MATRIX, types.float64[::1]), **OPTIONS)
 def evaluate(
     nodes: NDArray[np.void],
     offsets: NDArray[np.int64],
