@@ -23,7 +23,7 @@ from fraud.monitoring.ledger import (
     RunLine,
     read_ledger,
 )
-from fraud.monitoring.words import WORDS
+from fraud.monitoring.texts import WORDS
 
 MAX_BYTES: Final = 8_000_000
 

@@ -8,7 +8,8 @@ import pytest
 
 import fraud.monitoring
 from fraud.data.profile import load_profile
-from fraud.monitoring.words import WORDS, check_name, column_name, figure_name, reason, say
+from fraud.monitoring.texts import WORDS
+from fraud.monitoring.words import check_name, column_name, figure_name, reason, say
 
 SOURCES = sorted(Path(fraud.monitoring.__file__).parent.glob("*.py"))
 CARDS = load_profile("cards")
