@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.monitoring_performance import (
+from benchmarks.monitoring_windows import (
     POLICY,
     N,
     Pool,
