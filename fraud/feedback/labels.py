@@ -15,7 +15,8 @@ class ResolvedLabel:
 
     `reporters` are those who voted for the label, sorted; `n_votes` counts all voters. `prediction` is the
     earliest one of this content, and `prediction_ids` are all that were flagged, sorted. `reviewed`: a
-    maintainer accepted it; `asked`: the audit lot asked what it was. `reasons` say why it counts, how much.
+    maintainer accepted it; `in_base`: the base table knows it as the same; `asked`: the audit lot asked what
+    it was. `reasons` say why it counts, how much.
     """
 
     content_digest: str
@@ -29,6 +30,12 @@ class ResolvedLabel:
     reviewed: bool = False
     reasons: tuple[str, ...] = ()
     asked: bool = False
+    in_base: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it rests on more than what volunteers say; no cap holds it down."""
+        return self.reviewed or self.in_base
 
 
 @dataclass(frozen=True, slots=True)
