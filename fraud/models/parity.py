@@ -2,8 +2,8 @@
 
 XGBoost adds its trees up in single precision: over 692 trees that alone moves a probability by up to 1.0e-6
 (docs/decisions/0023-releases.md). So its trees are asked sixteen at a time and added up here, in double
-precision. Where a cut-off lies between that sum and its own, XGBoost's decision is its rounding's, and ours may
-be either: among rows made to find differences that happened in two of some sixty trainings.
+precision. Where a cut-off lies between that sum and its own, XGBoost's decision is its rounding's, and ours
+may be either: among rows made to find differences that happened in two of some sixty trainings.
 """
 
 import math
