@@ -1,7 +1,7 @@
 """What the base table knows of a flagged transaction settles the flag, and what it does not know, nothing."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,16 @@ import pytest
 from fraud.data.profile import Profile
 from fraud.data.table import NEVER_MS, Transactions, transactions_from_frame
 from fraud.feedback.caps import cap
+from fraud.feedback.events import Event, submission
 from fraud.feedback.labels import Resolution, ResolvedLabel
-from fraud.feedback.trust import TrustPolicy
+from fraud.feedback.parsing import parse_row
+from fraud.feedback.trust import IN_QUARANTINE, TrustPolicy, decide
 from fraud.models.examples import to_record
 from fraud.models.split import Split, split
 from fraud.records import Label
 from fraud.retraining.base_labels import CONTRADICTED, heed_base
 from fraud.retraining.slices import base_frauds
+from tests.unit.feedback.conftest import _flag, _prediction
 from tests.unit.retraining.test_feedback_rows import flagged
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -110,3 +113,33 @@ def test_it_can_be_switched_off(heed, base, plan, small_profile) -> None:
     said = lone(base, fraud_row(base, plan), small_profile, Label.LEGITIMATE)
     assert heed(said, policy=replace(POLICY, heed_base=False)).labels == (said,)
     assert np.isfinite(base.labels[fraud_row(base, plan)])
+
+
+def young_flag(base: Transactions, row: int, profile: Profile, said: Label) -> list[Event]:
+    """Return a flag of an hour ago on a row of the table, with what was shown."""
+    prediction = _prediction(
+        predicted_at=NOW - timedelta(hours=2), transaction=to_record(base, row, profile), history=None
+    )
+    flag = _flag(prediction, label=said, flagged_at=NOW - timedelta(hours=1))
+    return [parse_row(line) for line in submission(prediction, flag, node="n")]
+
+
+@pytest.mark.parametrize(("is_fraud", "said"), [(1.0, Label.FRAUD), (0.0, Label.LEGITIMATE)])
+def test_agreement_ends_a_quarantine(is_fraud, said, base, plan, small_profile) -> None:
+    row = int(plan.train[base.labels[plan.train] == is_fraud][0])
+    events = young_flag(base, row, small_profile, said)
+    believed = decide(events, POLICY, as_of=NOW)
+    assert believed.labels == () and believed.dropped[0].reason == IN_QUARANTINE
+    found = heed_base(events, believed, base, plan, small_profile, POLICY, NOW)
+    assert [(label.label, label.weight) for label in found.labels] == [(said, 1.0)] and found.dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("is_fraud", "said", "reason"),
+    [(1.0, Label.LEGITIMATE, CONTRADICTED), (0.0, Label.FRAUD, IN_QUARANTINE)],
+)
+def test_what_the_table_does_not_confirm_stays_out(is_fraud, said, reason, base, plan, small_profile) -> None:
+    row = int(plan.train[base.labels[plan.train] == is_fraud][0])
+    events = young_flag(base, row, small_profile, said)
+    found = heed_base(events, decide(events, POLICY, as_of=NOW), base, plan, small_profile, POLICY, NOW)
+    assert found.labels == () and [drop.reason for drop in found.dropped] == [reason]
