@@ -326,7 +326,7 @@ def print_tables(logs: dict[int, dict[tuple[str, bool], Log]], days: int) -> Non
             counts = [str(log.count(what)) for what in ("trained", "promoted", "refused")]
             print(f"| {seed} | {'yes' if attacked else 'no'} | {way} | {' | '.join(figures + counts)} |")
     print(
-        f"\nRecall of slices with {MIN_FRAUDS} frauds or more, days {CHANGE_DAY}-{days}, under the attack, as "
+        f"\nRecall of slices with {MIN_FRAUDS} frauds or more, days {CHANGE_DAY}-{days}, attacked, as "
         "the mean of both models; the fall and the slice's own margin are of the model that is worse off:\n"
     )
     print("| seed | slice | frauds | frozen | loop | loop, no attack | naive | falls by | its margin | p |")
