@@ -28,7 +28,7 @@ def base(profile: Profile) -> tuple[Transactions, dict[str, Any]]:
     return transactions, dict(source)
 
 
-def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path) -> None:
+def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path, fewer_parity_rows: None) -> None:
     dataset = LocalRepository(tmp_path / "dataset.git")
     registry = ModelRegistry(LocalRepository(tmp_path / "registry"))
     store = FeedbackStore(tmp_path / "outbox", dataset, "n")
