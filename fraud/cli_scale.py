@@ -1,6 +1,7 @@
 """`--engine dask` of `train`, `tune`, `score` and `monitor`: the same on a cluster (docs/scale.md)."""
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,3 +110,27 @@ def train_on_cluster(options: argparse.Namespace, settings: Settings, progress: 
     progress(f"wrote {directory}")
     if training.split.note:
         print(training.split.note)
+
+
+def score_on_cluster(options: argparse.Namespace, settings: Settings) -> None:
+    """Do what `score` does, with a directory of files, on a cluster."""
+    from fraud.scale.cluster import engine
+    from fraud.scale.scoring import SHOWN, score_directory
+    from fraud.serving.champion import Champion
+    from fraud.wiring import model_registry
+
+    rows = partition_rows(options)
+    scorer = Champion(model_registry(settings), settings.models.artifacts).scorer
+    with engine(engine_options(options), options.out) as cluster:
+        result = score_directory(
+            cluster, scorer, options.file, options.out, datetime.now(UTC), options.rejected, rows
+        )
+    if options.rejected is None:
+        for file, row, column, rule in result.first_refused:
+            print(f"{file}, row {row}: {column} {rule}")
+        if result.n_refused > SHOWN:
+            print(f"... and {result.n_refused - SHOWN:,} more; --rejected FILE lists all")
+    print(
+        f"{result.version} scored {result.n_scored:,} rows of {result.n_files} files to {options.out}, "
+        f"{result.n_refused:,} rows do not fit"
+    )

@@ -110,7 +110,11 @@ class Engine:
 
     def members(self) -> dict[str, int]:
         """Return address -> process of each worker: one that was started anew is another process."""
-        return dict(self.client.run(os.getpid))
+        return self.each_worker(os.getpid)
+
+    def each_worker(self, function: Callable[..., Result], *arguments: Any) -> dict[str, Result]:
+        """Return address of each worker -> what the function returns there."""
+        return dict(self.client.run(function, *arguments))
 
     @property
     def memory_bytes(self) -> int:
@@ -171,8 +175,9 @@ def engine(
     ):
         _wait_for_workers(client, options)
         check_versions(client)
-        check_folder(client, Path(folder))
-        yield Engine(client, Path(folder), progress)
+        connected = Engine(client, Path(folder), progress)
+        check_folder(connected, Path(folder))
+        yield connected
 
 
 @contextmanager
@@ -288,10 +293,12 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def check_folder(client: "Client", folder: Path) -> None:
+def check_folder(engine: Engine, folder: Path) -> None:
     """Refuse workers that do not see the working directory; SettingsError says which."""
     (folder / "seen").touch()
-    for address, seen in client.run(os.path.isfile, str(folder / "seen")).items():
+    found = engine.each_worker(os.path.isfile, str(folder / "seen"))
+    (folder / "seen").unlink()
+    for address, seen in found.items():
         if not seen:
             raise SettingsError(
                 f"The worker {address} does not see {folder.parent}; name a directory that all workers share "

@@ -21,6 +21,9 @@ class HereAndNow(Engine):
     def each(self, function: Callable[..., Any], items: Sequence[Any], *shared: Any) -> list[Any]:
         return [function(item, *shared) for item in items]
 
+    def each_worker(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        return {"here": function(*arguments)}
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> HereAndNow:
