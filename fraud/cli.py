@@ -81,7 +81,9 @@ def _add_data_commands(commands: Any) -> None:
     train.set_defaults(run=_train)
 
     simulate = commands.add_parser("simulate", help="write a table of simulated card payments")
-    simulate.add_argument("--out", type=Path, required=True, help=".parquet or .csv file")
+    simulate.add_argument(
+        "--out", type=Path, required=True, help=".parquet or .csv file, or a directory of them to make"
+    )
     simulate.add_argument("--rows", type=int, default=400_000)
     simulate.add_argument("--days", type=int, default=240)
     simulate.add_argument("--seed", type=int, default=7)
@@ -147,6 +149,12 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
 def _simulate(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.data.simulate import simulate
 
+    if not options.out.suffix:
+        from fraud.data.simulate.streaming import write_simulated
+
+        n_rows, n_files = write_simulated(options.out, options.rows, options.seed, options.days)
+        print(f"wrote {n_rows:,} rows to {n_files} files in {options.out}")
+        return
     frame = simulate(n_transactions=options.rows, seed=options.seed, days=options.days)
     if options.out.suffix == ".csv":
         frame.to_csv(options.out, index=False)

@@ -1,6 +1,8 @@
 """`--engine dask` of `train`, `tune`, `score` and `monitor`: the same on a cluster (docs/scale.md)."""
 
 import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,10 @@ from fraud.errors import SettingsError
 from fraud.settings import Settings
 
 if TYPE_CHECKING:
+    from fraud.data.profile import Profile
+    from fraud.data.table import Transactions
+    from fraud.models.folds import JudgeFolds
+    from fraud.monitoring.run import Reading
     from fraud.scale.cluster import EngineOptions
 
 PROCESS, DASK = "process", "dask"
@@ -134,3 +140,43 @@ def score_on_cluster(options: argparse.Namespace, settings: Settings) -> None:
         f"{result.version} scored {result.n_scored:,} rows of {result.n_files} files to {options.out}, "
         f"{result.n_refused:,} rows do not fit"
     )
+
+
+@contextmanager
+def loaded_for_search(
+    options: argparse.Namespace, profile: "Profile"
+) -> Iterator[tuple["Transactions", Mapping[str, Any], "JudgeFolds"]]:
+    """Yield the table of a search, the record of where it is from, and what judges its folds."""
+    from fraud.data.sources import load_transactions
+    from fraud.models.folds import judge_folds
+
+    if not on_cluster(options):
+        yield *load_transactions(profile, options.data), judge_folds
+        return
+    from fraud.scale.cluster import engine
+    from fraud.scale.partitions import parquet_files
+    from fraud.scale.tuning import FoldsOnWorkers, load_here
+
+    with engine(engine_options(options), options.study) as cluster:
+        if options.data is None:
+            table, source = load_transactions(profile, None)
+        else:
+            files = parquet_files(options.data)
+            table, digest = load_here(cluster, files, profile, partition_rows(options))
+            source = {"source": "directory", "name": options.data.name, "sha256": digest}
+        yield table, source, FoldsOnWorkers(cluster)
+
+
+@contextmanager
+def read_by(options: argparse.Namespace, out: Path) -> Iterator["Reading"]:
+    """Yield who reads the log of a monitoring run."""
+    from fraud.monitoring.run import Reading
+
+    if not on_cluster(options):
+        yield Reading()
+        return
+    from fraud.scale.cluster import engine
+    from fraud.scale.monitoring import reading_on
+
+    with engine(engine_options(options), out) as cluster:
+        yield reading_on(cluster)

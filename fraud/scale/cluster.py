@@ -9,11 +9,13 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -30,6 +32,8 @@ Result = TypeVar("Result")
 Progress = Callable[[str], None]
 COMPARED = ("numpy", "pandas", "pyarrow", "sklearn", "xgboost", "numba", "cloudpickle")
 """Libraries whose results or files differ from version to version, beside Dask's own list."""
+ANSWERS_WITHIN = "20s"
+"""How long a scheduler that was named is waited for."""
 RETRIES = 3
 """How often work is begun again after a worker died in it."""
 
@@ -72,7 +76,7 @@ class Engine:
         FraudError
             What the function raised first, or that a worker died `RETRIES` times over the same item.
         """
-        from distributed import KilledWorker, as_completed
+        from distributed import as_completed
 
         futures = self.client.map(
             _called, items, function=function, shared=self._shared(shared), pure=False, key=_name(function)
@@ -80,19 +84,46 @@ class Engine:
         position = {future.key: i for i, future in enumerate(futures)}
         results: dict[int, Result] = {}
         try:
-            for batch in as_completed(futures, with_results=True, raise_errors=True).batches():
-                for future, result in batch:
-                    results[position[future.key]] = result
-                    future.release()
-        except KilledWorker as error:
-            raise EngineError(
-                "A worker died again and again over the same partition, most likely for want of memory; "
-                "give the workers more (--memory-limit), or cut smaller partitions (--partition-rows).",
-                code="worker_died",
-            ) from error
+            with _told():
+                for batch in as_completed(futures, with_results=True, raise_errors=True).batches():
+                    for future, result in batch:
+                        results[position[future.key]] = result
+                        future.release()
         finally:
             self.client.cancel(futures)
         return [results[i] for i in range(len(items))]
+
+    def one_by_one(
+        self, function: Callable[[Item], Result], items: Iterable[Item], ahead: int | None = None
+    ) -> Iterator[Result]:
+        """Yield function(item) of every item in their order; whoever stops asking stops what is not done.
+
+        Parameters
+        ----------
+        ahead : how many items are taken before the first of them is asked for (None: all)
+
+        Raises
+        ------
+        FraudError
+            As `each`.
+        """
+        waiting: deque[Any] = deque()
+        coming = iter(items)
+
+        def fill() -> None:
+            for item in islice(coming, None if ahead is None else max(0, ahead - len(waiting))):
+                waiting.append(self.client.submit(function, item, pure=False, key=None))
+
+        try:
+            fill()
+            while waiting:
+                with _told():
+                    result = waiting[0].result()
+                waiting.popleft()
+                fill()
+                yield result
+        finally:
+            self.client.cancel(list(waiting))
 
     def _shared(self, values: Sequence[Any]) -> str | None:
         """Return the file that tasks read what they share from: one in memory would die with its worker."""
@@ -125,6 +156,21 @@ class Engine:
     def say(self, message: str) -> None:
         """Tell a person on stderr what went wrong and is being done again."""
         print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in a sentence that a partition is too much for every worker."""
+    from distributed import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise EngineError(
+            "A worker died again and again over the same partition, most likely for want of memory; give the "
+            "workers more (--memory-limit), or cut smaller partitions (--partition-rows).",
+            code="worker_died",
+        ) from error
 
 
 def _called(item: Any, function: Callable[..., Any], shared: str | None) -> Any:
@@ -167,6 +213,8 @@ def engine(
     """
     require_dask()
     parent = options.scratch or beside.absolute().parent
+    if options.scratch is None:
+        parent.mkdir(parents=True, exist_ok=True)
     if not parent.is_dir():
         raise SettingsError(f"--scratch {parent}: there is no such directory; make it.", field="--scratch")
     with (
@@ -189,16 +237,8 @@ def _client(options: EngineOptions, folder: Path) -> Iterator["Client"]:
     settings = {"distributed.scheduler.allowed-failures": RETRIES}
     with dask.config.set(settings):
         if options.scheduler is not None:
-            try:
-                with Client(options.scheduler, timeout="20s") as client:
-                    yield client
-            except (OSError, ValueError) as error:
-                raise EngineError(
-                    f"--scheduler {options.scheduler}: no Dask scheduler answers there "
-                    f"({type(error).__name__}); start one with `dask scheduler`, or leave the option out.",
-                    code="no_scheduler",
-                    field="--scheduler",
-                ) from error
+            with _connected(options.scheduler) as client:
+                yield client
             return
         with (
             _own_memory(options),
@@ -214,6 +254,20 @@ def _client(options: EngineOptions, folder: Path) -> Iterator["Client"]:
             Client(cluster) as client,
         ):
             yield client
+
+
+def _connected(scheduler: str) -> "Client":
+    from distributed import Client
+
+    try:
+        return Client(scheduler, timeout=ANSWERS_WITHIN)
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"--scheduler {scheduler[:100]}: no Dask scheduler answers there ({type(error).__name__}); start "
+            "one with `dask scheduler`, or leave the option out.",
+            code="no_scheduler",
+            field="--scheduler",
+        ) from error
 
 
 @contextmanager

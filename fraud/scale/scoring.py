@@ -314,7 +314,7 @@ def _first_refused(
 
 
 def _write_refused(path: Path, sources: Sequence[Source]) -> None:
-    """Write the refused rows of all files in their order, as the CSV of one file with the name before them."""
+    """Write the refused rows of all files in their order, as the CSV of one file, each with its name."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["file", "line", "row", "column", "rule"])

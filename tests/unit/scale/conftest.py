@@ -1,9 +1,10 @@
 """An engine that does its work here and now, and a table in partitions beside the same table in one piece."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,14 +13,31 @@ from fraud.data.profile import Profile
 from fraud.scale.cluster import Engine
 
 
+def sent(value: Any) -> Any:
+    """Return what arrives of a value at another process."""
+    return cloudpickle.loads(cloudpickle.dumps(value))
+
+
 class HereAndNow(Engine):
     """Does what a cluster does, in this process: what is tested with it is what is computed, not where."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(None, folder, lambda message: None)  # type: ignore[arg-type]
+        self.n_sent = 0
 
     def each(self, function: Callable[..., Any], items: Sequence[Any], *shared: Any) -> list[Any]:
-        return [function(item, *shared) for item in items]
+        return [sent(sent(function)(*sent((item, *shared)))) for item in items]
+
+    def one_by_one(
+        self, function: Callable[..., Any], items: Iterable[Any], ahead: int | None = None
+    ) -> Iterator[Any]:
+        for item in items:
+            self.n_sent += 1
+            yield sent(sent(function)(sent(item)))
+
+    @property
+    def workers(self) -> dict[str, dict[str, Any]]:
+        return {"here": {"memory_limit": 1_000_000_000}}
 
     def each_worker(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         return {"here": function(*arguments)}
