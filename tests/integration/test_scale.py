@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from fraud.data.profile import Profile
 from fraud.errors import SettingsError
 from fraud.models.bundle import load_bundle
 from fraud.scale import cluster
+from fraud.scale.boosting import fit_boosting_at_scale
 from fraud.scale.cluster import Engine, EngineError, EngineOptions, engine
-from fraud.scale.training import train_at_scale
+from fraud.scale.partitions import parquet_files, partitions_of
+from fraud.scale.preparing import prepare_at_scale
 from tests.demo import ROOT
 
 Frame = pd.DataFrame
@@ -100,28 +102,33 @@ def test_a_worker_killed_in_the_middle_costs_nothing_but_time(workers: Engine) -
     killer.join()
 
 
+def being_boosted(dask_scheduler: Any) -> bool:
+    """Return whether workers are inside `xgboost.train`, whose tasks `xgboost.dask` calls "fn"."""
+    return any(
+        t.state == "processing" and str(t.key).startswith("fn-") for t in dask_scheduler.tasks.values()
+    )
+
+
 def test_a_worker_killed_while_boosting_makes_the_fit_begin_again(
-    workers: Engine,
-    parts: Path,
-    small_profile: Profile,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    workers: Engine, parts: Path, small_profile: Profile, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    members: Callable[[Engine], dict[str, int]] = Engine.members
-    asked: list[threading.Timer] = []
+    victim = next(iter(workers.members().values()))
 
-    def kill_soon(self: Engine) -> dict[str, int]:
-        found = members(self)
-        if not asked:  # the first is right before the fit
-            asked.append(threading.Timer(0.7, os.kill, [next(iter(found.values())), signal.SIGKILL]))
-            asked[0].start()
-        return found
+    def kill_while_boosting() -> None:
+        until = time.monotonic() + 60
+        while not workers.client.run_on_scheduler(being_boosted) and time.monotonic() < until:
+            time.sleep(0.05)
+        os.kill(victim, signal.SIGKILL)
 
-    monkeypatch.setattr(Engine, "members", kill_soon)
-    rounds = dict(small_profile.models.xgboost) | {"n_estimators": 200}
+    partitions = partitions_of(parquet_files(parts))
+    ready = prepare_at_scale(workers, partitions, small_profile)
+    rounds = {"n_estimators": 3_000, "learning_rate": 0.001, "max_depth": 4}
     models = small_profile.models.model_copy(update={"xgboost": rounds})
-    training, _ = train_at_scale(workers, parts, small_profile.model_copy(update={"models": models}))
-    assert training.models["xgboost"].metrics["ap"].value > 0.3
+    killer = threading.Thread(target=kill_while_boosting)
+    killer.start()
+    fitted, _ = fit_boosting_at_scale(workers, ready.disk, models, 7, refit=False)
+    killer.join()
+    assert fitted.estimator.predict_proba(ready.prepared.test_features).shape == (len(ready.prepared.test), 2)
     assert "a worker died while fitting; beginning again" in capsys.readouterr().err
 
 
