@@ -84,6 +84,20 @@ def _check_enough(labels: NDArray[np.float64], profile: Profile) -> None:
             )
 
 
+def newest_traffic(transactions: Transactions, plan: Split, profile: Profile) -> Rows:
+    """Return the newest rows after the held-out window, labelled or not: as many days as calibrate.
+
+    None where the table does not reach that many days beyond the window, or the plan has no dates.
+    """
+    none = np.zeros(0, np.intp)
+    dates = profile.evaluation
+    if not isinstance(dates, TimeEvaluation) or dates.test_start is None or not len(plan.test):
+        return none
+    time = transactions.times()
+    first = time[-1] - int(dates.calibration_days * DAY_MS)
+    return np.flatnonzero(time > first) if first >= time[plan.test].max() else none
+
+
 def labels_as_of(transactions: Transactions, as_of_ms: int | None) -> NDArray[np.float64]:
     """Return the labels as they stood at a moment (None: as they stand in the end).
 

@@ -21,7 +21,7 @@ def test_figures_are_drawn_and_none_is_wider_than_the_page(
     tab.first.click()
     for name in ("typology", "importance-xgboost", "rounds-loss", "calibration"):
         plot = page.locator(f"#models-{name} .js-plotly-plot")
-        expect(plot).to_be_visible(timeout=30_000)
+        expect(plot).to_be_visible(timeout=60_000)
     expect(page.locator("#models-calibration h3")).to_contain_text("Pontuação")
     assert page.locator("#models-confusion-xgboost").count() == 0  # the slider shows these at every cut-off
     assert page.evaluate("document.documentElement.scrollWidth") <= width
