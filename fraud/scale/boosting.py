@@ -97,6 +97,7 @@ def _fit_once(
 ) -> Fitted:
     import xgboost
     from xgboost import XGBClassifier
+    from xgboost.collective import Config
     from xgboost.dask import DaskXGBClassifier
 
     parameters = boosting_parameters(settings, seed, validated=validate)
@@ -108,7 +109,8 @@ def _fit_once(
         later = Sample(("calibration",), 1.0, seed)
         n_later = engine.each(partial(_counts, later), disk.partitions, disk)
         options = {"eval_set": [data, _matrix(engine, disk, later, n_later)]}
-    model = DaskXGBClassifier(**own)
+    # Left to itself the tracker listens on an address that others reach, also where all is on loopback.
+    model = DaskXGBClassifier(**own, coll_cfg=Config(tracker_host_ip=engine.scheduler_host))
     model.client = engine.client
     model.fit(*data, verbose=False, **options)
     plain = XGBClassifier(**parameters)

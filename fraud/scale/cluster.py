@@ -139,6 +139,13 @@ class Engine:
         found: Mapping[str, Mapping[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
         return found
 
+    @property
+    def scheduler_host(self) -> str:
+        """Host of the scheduler's address: 127.0.0.1 for own workers."""
+        from distributed.comm import get_address_host
+
+        return str(get_address_host(self.client.scheduler.address))
+
     def members(self) -> dict[str, int]:
         """Return address -> process of each worker: one that was started anew is another process."""
         return self.each_worker(os.getpid)

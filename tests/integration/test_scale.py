@@ -12,6 +12,7 @@ from typing import Any
 
 import joblib
 import pandas as pd
+import psutil
 import pytest
 
 from fraud.cli import main
@@ -102,6 +103,11 @@ def test_a_worker_killed_in_the_middle_costs_nothing_but_time(workers: Engine) -
     killer.join()
 
 
+def listeners() -> set[str]:
+    """Return what this process listens on; the scheduler and XGBoost's tracker live in it."""
+    return {c.laddr.ip for c in psutil.Process().net_connections("tcp4") if c.status == psutil.CONN_LISTEN}
+
+
 def being_boosted(dask_scheduler: Any) -> bool:
     """Return whether workers are inside `xgboost.train`, whose tasks `xgboost.dask` calls "fn"."""
     return any(
@@ -113,16 +119,20 @@ def test_a_worker_killed_while_boosting_makes_the_fit_begin_again(
     workers: Engine, parts: Path, small_profile: Profile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     victim = next(iter(workers.members().values()))
+    listening: list[set[str]] = []
 
     def kill_while_boosting() -> None:
         until = time.monotonic() + 60
         while not workers.client.run_on_scheduler(being_boosted) and time.monotonic() < until:
             time.sleep(0.05)
+        # While the workers are still finding each other, XGBoost's tracker would end this process with them.
+        time.sleep(0.6)
+        listening.append(listeners())
         os.kill(victim, signal.SIGKILL)
 
     partitions = partitions_of(parquet_files(parts))
     ready = prepare_at_scale(workers, partitions, small_profile)
-    rounds = {"n_estimators": 3_000, "learning_rate": 0.001, "max_depth": 4}
+    rounds = {"n_estimators": 1_500, "learning_rate": 0.001, "max_depth": 4}
     models = small_profile.models.model_copy(update={"xgboost": rounds})
     killer = threading.Thread(target=kill_while_boosting)
     killer.start()
@@ -130,6 +140,7 @@ def test_a_worker_killed_while_boosting_makes_the_fit_begin_again(
     killer.join()
     assert fitted.estimator.predict_proba(ready.prepared.test_features).shape == (len(ready.prepared.test), 2)
     assert "a worker died while fitting; beginning again" in capsys.readouterr().err
+    assert listening == [{"127.0.0.1"}]
 
 
 def test_work_that_kills_every_worker_ends_with_a_sentence(workers: Engine, monkeypatch: Any) -> None:
