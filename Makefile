@@ -1,18 +1,30 @@
 PYTHON ?= python3
 BIN := .venv/bin
 AXE := tests/browser/axe/node_modules
+IN_ONE_PIECE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 demo: .venv/runtime ## start the demo at http://127.0.0.1:7860
 	$(BIN)/python app.py
 
+# Processes by the hundred start here: they share what the first has compiled.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev $(AXE) lint ## lint, types, import contracts, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-lint: .venv/dev
+lint: .venv/dev ## lint, types, import contracts, requirements: two at a time
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(IN_ONE_PIECE) types style contracts dependencies
+
+types: .venv/dev
+	$(BIN)/mypy
+
+style: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+contracts: .venv/dev
 	$(BIN)/lint-imports --no-cache
+
+dependencies: .venv/dev
 	$(BIN)/deptry .
 
 audit: .venv/dev ## known vulnerabilities of what a Space installs; exit code 3 where nobody can be asked
@@ -55,4 +67,4 @@ $(AXE): tests/browser/axe/package-lock.json # what the accessibility tests run i
 	npm ci --prefix tests/browser/axe --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: demo test lint audit cluster train figures notebooks monitoring-example screenshots lock
+.PHONY: demo test lint types style contracts dependencies audit cluster train figures notebooks monitoring-example screenshots lock

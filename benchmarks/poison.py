@@ -8,9 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -194,15 +196,48 @@ def measured(name: str, training: Training, n_labels: int, weight: float) -> Res
     )
 
 
-def drill(profile: Profile, n_flags: int, policy: GatePolicy, seed: int = 7) -> list[Result]:
+class Ground:
+    """The table of a profile and what was trained on it without any flag, once for every drill on it."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._clean: dict[int, tuple[Training, Result]] = {}
+
+    @cached_property
+    def base(self) -> Transactions:
+        """The whole table."""
+        return load_transactions(self.profile, None)[0]
+
+    @cached_property
+    def plan(self) -> Split:
+        """How it is divided, for every seed alike."""
+        return split(self.base, self.profile, 7)
+
+    def clean(self, seed: int) -> tuple[Training, Result]:
+        """Return what is trained without any flag."""
+        if seed not in self._clean:
+            self._clean[seed] = self.believe("clean", [], DEFAULT, seed)
+        return self._clean[seed]
+
+    def believe(
+        self, name: str, events: Sequence[Event], policy: TrustPolicy, seed: int
+    ) -> tuple[Training, Result]:
+        """Return what is trained with what a policy makes of flags."""
+        return believe(name, events, policy, self.base, self.plan, self.profile, seed)
+
+    def hostile(self, n: int, **how: Any) -> list[Event]:
+        """Return flags against the attacked slice: see `hostile_events`."""
+        return hostile_events(self.base, self.plan, self.profile, n, **how)
+
+
+def drill(ground: Ground, n_flags: int, policy: GatePolicy, seed: int = 7) -> list[Result]:
     """Return the clean champion, an honest challenger of another seed, and the two that were attacked."""
-    base, _ = load_transactions(profile, None)
-    plan = split(base, profile, 7)
-    champion, clean = believe("clean", [], DEFAULT, base, plan, profile, seed)
-    own = hostile_events(base, plan, profile, n_flags)
-    honest = believe("clean, another seed", [], DEFAULT, base, plan, profile, seed + 1)
-    attacked = [believe(name, own, trust, base, plan, profile, seed) for name, trust in POLICIES.items()]
-    return [clean, *(gated(result, champion, t, policy) for t, result in [honest, *attacked])]
+    champion, clean = ground.clean(seed)
+    own = ground.hostile(n_flags)
+    honest, equal = ground.clean(seed + 1)
+    ways = [(honest, replace(equal, name="clean, another seed"))]
+    ways += [ground.believe(name, own, trust, seed) for name, trust in POLICIES.items()]
+    return [clean, *(gated(result, champion, training, policy) for training, result in ways)]
 
 
 def _objections(result: Result) -> list[str]:
@@ -212,42 +247,35 @@ def _objections(result: Result) -> list[str]:
 
 
 def answers_drill(
-    profile: Profile, n_flags: int, policy: GatePolicy, ways: Sequence[str] = tuple(POLICIES), seed: int = 7
+    ground: Ground, n_flags: int, policy: GatePolicy, ways: Sequence[str] = tuple(POLICIES), seed: int = 7
 ) -> list[Result]:
     """Return the clean champion, and the ways where every hostile flag answers the audit lot.
 
     Each comes from a pseudonym of its own, so that only what holds answers to the lot together is against it.
     """
-    base, _ = load_transactions(profile, None)
-    plan = split(base, profile, 7)
-    champion, clean = believe("clean", [], DEFAULT, base, plan, profile, seed)
-    hostile = hostile_events(base, plan, profile, n_flags, n_sources=n_flags, asked=True)
-    attacked = [
-        believe(f"{way}, answers to the lot", hostile, POLICIES[way], base, plan, profile, seed)
-        for way in ways
-    ]
+    champion, clean = ground.clean(seed)
+    hostile = ground.hostile(n_flags, n_sources=n_flags, asked=True)
+    attacked = [ground.believe(f"{way}, answers to the lot", hostile, POLICIES[way], seed) for way in ways]
     return [clean, *(gated(result, champion, t, policy) for t, result in attacked)]
 
 
 def main() -> None:
     started = time.perf_counter()
-    profile = small_profile(200_000, 180, 45, 60, 200)
-    base, _ = load_transactions(profile, None)
-    plan = split(base, profile, 7)
-    n_train = len(plan.train)
-    print(f"{n_train:,} training rows, {int((base.labels[plan.train] == 1).sum())} frauds", flush=True)
-    results = drill(profile, 3_000, GatePolicy())
+    ground = Ground(small_profile(200_000, 180, 45, 60, 200))
+    n_train, labels = len(ground.plan.train), ground.base.labels
+    print(f"{n_train:,} training rows, {int((labels[ground.plan.train] == 1).sum())} frauds", flush=True)
+    results = drill(ground, 3_000, GatePolicy())
     print("\nThe gate, with the clean models as champion:\n")
     for r in results[1:4]:
         print(f"- {r.name}: {'; '.join(_objections(r)) or 'passes'}", flush=True)
-    answers = answers_drill(profile, 3_000, GatePolicy())[1:]
+    answers = answers_drill(ground, 3_000, GatePolicy())[1:]
     for r in answers:
         print(f"- {r.name}: {'; '.join(_objections(r)) or 'passes'}", flush=True)
     results += answers
-    agreeing = hostile_events(base, plan, profile, 3_000, agree=True)
-    results.append(believe("trust, the sources agree", agreeing, DEFAULT, base, plan, profile)[1])
+    agreeing = ground.hostile(3_000, agree=True)
+    results.append(ground.believe("trust, the sources agree", agreeing, DEFAULT, 7)[1])
     no_caps = replace(DEFAULT, max_per_reporter=np.inf, max_per_slice=np.inf, max_in_all=np.inf)
-    results.append(believe("no caps, they agree", agreeing, no_caps, base, plan, profile)[1])
+    results.append(ground.believe("no caps, they agree", agreeing, no_caps, 7)[1])
     print("| way | labels used | total weight | slice recall | recall | F1 |")
     print("|---|---|---|---|---|---|")
     for r in results:

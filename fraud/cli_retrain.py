@@ -34,6 +34,14 @@ def add_retraining_commands(commands: Any) -> None:
         help="largest loss of AP or F1 the gate accepts; slices' margins widen with it (default: 0.02)",
     )
     add_quarantine(retrain)
+    retrain.add_argument(
+        "--cut-off",
+        choices=("newest", "calibration"),
+        default="newest",
+        help="serve at cut-offs set on the base table's newest traffic, where it reaches beyond the held-out "
+        "window (both versions are then judged at as many alerts), or on the calibration days before it "
+        "(default: newest)",
+    )
     retrain.add_argument("--force", action="store_true", help="train whether it is due or not")
     retrain.add_argument("--promote", action="store_true", help="promote the challenger if it passes")
     retrain.add_argument(
@@ -127,6 +135,7 @@ def _request(options: argparse.Namespace, settings: Settings, promote: "Promote 
         force=options.force,
         promote=promote,
         who=_who(settings),
+        newest_cut_off=options.cut_off == "newest",
         forest_engine=settings.models.forest_engine,
         policy=RetrainPolicy(ours.min_labels, ours.min_frauds, ours.max_age_days),
         gate=GatePolicy.of_margin(options.margin, ours.gold_budget),

@@ -2,24 +2,22 @@
 
 import heapq
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fraud.errors import FlagError
-from fraud.feedback.audit import claim_stands_for
 from fraud.feedback.events import FlagEvent, PredictionEvent, ReviewEvent, Row, WithdrawalEvent
 from fraud.feedback.parsing import parse_line, parse_row
 from fraud.feedback.shards import digest_in, kind_of, numbered_lines, shards, split_lines
 from fraud.feedback.store import FeedbackStore
-from fraud.records import MODELS, Finding, Flag, Prediction, Review
+from fraud.records import Finding, Flag, Prediction, Review
+from fraud.review_order import SECOND_OPINION, UNSURE, Stake, Waiting, claim_value, in_turn, is_missed
 
 POOL = 500
 """The most cases that are held, however many wait; the next ones come up once these are decided."""
 _MAX_VOTES = 50
-_UNSURE = 0.5  # what somebody could not tell is not asked first again
-SECOND_OPINION = 5.0
-"""Added to the value of a claim that counts only with a second opinion: more than any other case has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +40,16 @@ class ReviewCase:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    value: float
-    flag_id: str
+    waiting: Waiting
     shown: bytes
     said: bytes
+    stands_for: float | None
+
+    @property
+    def worth(self) -> tuple[bool, int, float, str]:
+        """What is dropped first is what compares least."""
+        case = self.waiting
+        return (case.value >= SECOND_OPINION, -case.round, case.value, case.flag_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +72,29 @@ class ReviewQueue:
     Parameters
     ----------
     store : where flags are
-    amount : returns the amount of a transaction, and 1 for a scale of it: what is usual
+    stake : returns the amount of a transaction, and 1 for a scale of it: what is usual
     """
 
-    def __init__(self, store: FeedbackStore, amount: Callable[[Mapping[str, object]], tuple[float, float]]):
+    def __init__(self, store: FeedbackStore, stake: Stake):
         self._store = store
-        self._amount = amount
+        self._stake = stake
         self._lock = threading.Lock()
         self._read: tuple[str | None, _Pool] = (None, _Pool())
 
     def cases(self, limit: int) -> Sequence[ReviewCase]:
-        """Return at most `limit` undecided cases, the most valuable first."""
+        """Return at most `limit` undecided cases, in the order of `review_order`."""
         waiting = [line for lines in self._store.waiting() for line in split_lines(lines)]
         here = self._pool(lambda: waiting)
         at_head = self._at_head()
         decided, _ = _decisions(waiting)
         best = {
-            candidate.flag_id: candidate
+            candidate.waiting.flag_id: candidate
             for candidate in (*at_head.candidates, *here.candidates)
-            if candidate.flag_id not in decided
+            if candidate.waiting.flag_id not in decided
         }
-        ordered = sorted(best.values(), key=lambda item: (-item.value, item.flag_id))
-        return [case for case in (_case(item, (at_head, here)) for item in ordered[:limit]) if case]
+        ordered = in_turn((candidate.waiting for candidate in best.values()), limit)
+        cases = (_case(best[waiting.flag_id], (at_head, here)) for waiting in ordered)
+        return [case for case in cases if case]
 
     def _at_head(self) -> _Pool:
         with self._lock:
@@ -103,77 +108,53 @@ class ReviewQueue:
 
     def _pool(self, lines: Lines) -> _Pool:
         decided, findings = _decisions(lines())
-        best: list[tuple[float, str]] = []
+        # One half for each kind that takes turns, so that neither can crowd the other out.
+        best: dict[bool, list[tuple[bool, int, float, str]]] = {True: [], False: []}
         kept: dict[str, _Candidate] = {}
         for candidate in self._candidates(lines(), decided, findings):
-            if candidate.flag_id in kept:
+            if candidate.waiting.flag_id in kept:
                 continue
-            heapq.heappush(best, (candidate.value, candidate.flag_id))
-            kept[candidate.flag_id] = candidate
-            if len(best) > POOL:
-                del kept[heapq.heappop(best)[1]]
+            half = best[candidate.waiting.missed]
+            heapq.heappush(half, candidate.worth)
+            kept[candidate.waiting.flag_id] = candidate
+            if len(half) > POOL // 2:
+                del kept[heapq.heappop(half)[-1]]
         digests = {digest for item in kept.values() if (digest := digest_in(item.said)) is not None}
         return _Pool(tuple(kept.values()), _votes(lines(), digests), findings)
 
     def _candidates(
         self, lines: Iterable[bytes], decided: set[str], findings: Mapping[str, tuple[Review, ...]]
     ) -> Iterator[_Candidate]:
+        rounds: Counter[str] = Counter()
         above = b""
         for line in lines:
             if kind_of(line) == b"flag" and kind_of(above) == b"prediction":
                 said, shown = _row(line), _row(above)
                 flag_id = str(said.get("event_id"))
                 if flag_id not in decided and said.get("prediction_id") == shown.get("event_id"):
-                    value = self._value(shown, said) * (_UNSURE if flag_id in findings else 1.0)
-                    yield _Candidate(value, flag_id, above, line)
+                    waiting, stands_for = self._waiting(shown, said, rounds)
+                    if flag_id in findings:
+                        waiting = replace(waiting, value=waiting.value * UNSURE)
+                    yield _Candidate(waiting, above, line, stands_for)
             above = line
 
-    def _value(self, shown: Row, said: Row) -> float:
-        """Return the value of a claim by the rows of its prediction and of its flag; 0 of rows of no use."""
+    def _waiting(self, shown: Row, said: Row, rounds: Counter[str]) -> tuple[Waiting, float | None]:
+        """Return a claim by the rows of its prediction and of its flag; of no value where damaged."""
+        flag_id = str(said.get("event_id"))
         try:
             seen, flagged = parse_row(shown), parse_row(said)
         except FlagError:
-            return 0.0
+            return Waiting(flag_id, 0.0), None
         if not isinstance(seen, PredictionEvent) or not isinstance(flagged, FlagEvent):
-            return 0.0
-        stands_for = claim_stands_for(
-            seen.prediction, flagged.flag.label, asked=seen.audit_asked, chance=seen.audit_probability
+            return Waiting(flag_id, 0.0), None
+        value, stands_for = claim_value(
+            seen.prediction, flagged.flag, self._stake, asked=seen.audit_asked, chance=seen.audit_probability
         )
-        return claim_value(seen.prediction, self._amount, stands_for)
-
-
-def claim_value(
-    prediction: Prediction,
-    amount: Callable[[Mapping[str, object]], tuple[float, float]],
-    stands_for: float | None,
-) -> float:
-    """Return `case_value`, and more than that of any other case where a second opinion is needed."""
-    return case_value(prediction, amount) + (0.0 if stands_for is None else SECOND_OPINION)
-
-
-def case_value(
-    prediction: Prediction, amount: Callable[[Mapping[str, object]], tuple[float, float]]
-) -> float:
-    """Return how useful a maintainer's finding would be, in [0, 4].
-
-    Disagreement is 1 where the decisions differ, else the distance of the probabilities; the amount counts as
-    ``a / (a + usual)``; uncertainty is 1 at the review threshold and falls to 0 with the distance from it.
-    """
-    scores = [prediction.scores[model] for model in MODELS]
-    probabilities = [score.fraud_probability for score in scores]
-    apart = max(probabilities) - min(probabilities) if prediction.agree else 1.0
-    sum_at_stake, usual = amount(prediction.transaction)
-    stake = max(sum_at_stake, 0.0) / (max(sum_at_stake, 0.0) + usual)
-    near = [
-        1.0
-        - min(1.0, abs(score.fraud_probability - score.thresholds.review) / _reach(score.thresholds.review))
-        for score in scores
-    ]
-    return 2.0 * apart + stake + max(near)
-
-
-def _reach(threshold: float) -> float:
-    return max(threshold, 1.0 - threshold)
+        if not is_missed(seen.prediction, flagged.flag):
+            return Waiting(flag_id, value), stands_for
+        reporter = flagged.flag.reporter
+        rounds[reporter] += 1
+        return Waiting(flag_id, value, missed=True, round=rounds[reporter] - 1), stands_for
 
 
 def _lines(snapshot: Path) -> Iterator[bytes]:
@@ -226,12 +207,12 @@ def _case(candidate: _Candidate, pools: Sequence[_Pool]) -> ReviewCase | None:
         return None
     digest = said.content_digest.encode()
     votes = {vote.flag_id: vote for pool in pools for vote in (pool.votes or {}).get(digest, ())}
-    findings = [review for pool in pools for review in (pool.findings or {}).get(candidate.flag_id, ())]
+    waiting = candidate.waiting
+    findings = [review for pool in pools for review in (pool.findings or {}).get(waiting.flag_id, ())]
     ordered = tuple(sorted(votes.values(), key=lambda vote: (vote.flagged_at, vote.flag_id)))
-    stands_for = claim_stands_for(
-        shown.prediction, said.flag.label, asked=shown.audit_asked, chance=shown.audit_probability
+    return ReviewCase(
+        shown.prediction, said.flag, ordered, tuple(findings), waiting.value, candidate.stands_for
     )
-    return ReviewCase(shown.prediction, said.flag, ordered, tuple(findings), candidate.value, stands_for)
 
 
 def _row(line: bytes) -> Row:

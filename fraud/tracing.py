@@ -15,11 +15,13 @@ from fraud.feedback.events import ReviewEvent
 from fraud.feedback.parsing import parse_line, parse_row
 from fraud.feedback.shards import shards, split_lines
 from fraud.feedback.store import FeedbackStore
+from fraud.feedback.trust import IN_QUARANTINE
 from fraud.feedback.withdrawal import is_flag_id
 from fraud.models.bundle import USES_FILE
 from fraud.models.provenance import UseTable
 from fraud.records import Finding, Receipt
 from fraud.registry import ModelRegistry, RegisteredVersion
+from fraud.retraining.base_labels import CONTRADICTED
 from fraud.retraining.uses import OUTWEIGHED
 
 _log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ _FEW_SHARDS = 32
 NO_VERSION: Final = "no version since"
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
     NO_VERSION: ("no_version", "no version has been trained since it joined the dataset"),
-    "in quarantine": ("quarantine", "it was too new to be used without a review"),
+    IN_QUARANTINE: ("quarantine", "it was too new to be used without a review"),
     "rejected by a reviewer": ("rejected", "a maintainer rejected it"),
     "a reviewer could not tell": ("unsure", "a maintainer could not tell whether it is true"),
     "tied": ("tied", "as many people said the opposite"),
@@ -41,6 +43,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "capped",
         "too many unreviewed answers like it came in, and others stand for it",
     ),
+    CONTRADICTED: ("contradicted", "the table that the models learn from has this transaction as a fraud"),
     OUTWEIGHED: ("outweighed", "what others or a maintainer said of the same transaction outweighed it"),
     "scored under another profile": ("profile", "it was scored under another data profile"),
     "does not fit the profile any more": ("misfit", "its transaction does not fit the data profile any more"),

@@ -1,9 +1,16 @@
-"""Fixtures that many tests share: a small profile, its table, and a bundle trained on it once a session."""
+"""Fixtures that many tests share: a small profile, its table, and a bundle trained on it once a run."""
 
+import os
 import re
+import sys
 from importlib.resources import files
 from itertools import zip_longest
 from pathlib import Path
+
+# Before any library reads it: two workers' threads that wait by spinning take the cores from one another.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A hundred processes start here: each would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pandas as pd
 import pytest
@@ -11,24 +18,45 @@ from hypothesis import settings
 
 from fraud.data.profile import Profile, load_profile
 from fraud.data.sources import load_transactions, simulated_frame
+from fraud.durable import exclusive
+from fraud.models.bundle import MANIFEST
 from fraud.models.bundle_writer import write_bundle
 from fraud.models.examples import choose_examples
 from fraud.models.train import train
 
+TESTS = Path(__file__).parent
+sys.dont_write_bytecode = False  # or each worker compiles all tests, with all their assertions, anew
+
 settings.register_profile("shared", deadline=None)  # a busy machine is no defect
 settings.load_profile("shared")
+
+
+LONGEST = (
+    "browser/test_review_tab.py",  # first, for it goes through all that other tests of its worker flagged
+    "integration/test_killed_at_any_moment.py",
+    "integration/test_poison_drill.py",
+    "notebooks/test_notebooks.py",
+    "integration/test_the_whole_loop.py",
+    "integration/test_cluster.py",
+)
+"""Files that begin before the others, so that none is left to run alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Take files of browsers, of processes and of the rest in turn: some wait while others compute."""
     kinds: dict[str, dict[Path, list[pytest.Item]]] = {}
     for item in items:
-        kind = item.path.relative_to(item.config.rootpath).parts[1]
+        kind = item.path.relative_to(TESTS).parts[0]
         kinds.setdefault(kind, {}).setdefault(item.path, []).append(item)
-    waiting = [list(kinds.pop(kind, {}).values()) for kind in ("browser", "integration")]
-    rest = [files for found in kinds.values() for files in found.values()]
-    in_turn = [file for turn in zip_longest(*waiting, rest) for file in turn if file is not None]
-    items[:] = [item for file in in_turn for item in file]
+    turns = [sorted(kinds.pop(kind, {}).items(), key=_rank) for kind in ("browser", "integration")]
+    rest = sorted((one for found in kinds.values() for one in found.items()), key=_rank)
+    in_turn = [one for turn in zip_longest(*turns, rest) for one in turn if one is not None]
+    items[:] = [item for _, found in in_turn for item in found]
+
+
+def _rank(one: tuple[Path, list[pytest.Item]]) -> int:
+    name = one[0].relative_to(TESTS).as_posix()
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def small_profile_text() -> str:
@@ -67,11 +95,26 @@ def small_frame(small_profile: Profile) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def small_bundle(small_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory of this run that all of its workers share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_profile: Profile, shared_directory: Path) -> Path:
     """Train one bundle on the small profile. Read-only: copy it before changing anything."""
-    directory = tmp_path_factory.mktemp("bundle") / "artifacts"
-    transactions, source = load_transactions(small_profile, None)
-    training = train(transactions, small_profile)
+    directory = shared_directory / "small-bundle" / "artifacts"
+    directory.parent.mkdir(exist_ok=True)
+    with exclusive(shared_directory / "small-bundle.lock", 900):
+        if not (directory / MANIFEST).exists():  # its manifest comes last
+            _train_small_bundle(small_profile, directory)
+    return directory
+
+
+def _train_small_bundle(profile: Profile, directory: Path) -> None:
+    transactions, source = load_transactions(profile, None)
+    training = train(transactions, profile)
     write_bundle(
         training,
         directory,
@@ -80,4 +123,3 @@ def small_bundle(small_profile: Profile, tmp_path_factory: pytest.TempPathFactor
         examples=choose_examples(training),
         parity_rows=5_000,
     )
-    return directory

@@ -35,7 +35,7 @@ class Demo:
             self.process = subprocess.Popen(
                 [self._python, "app.py"], cwd=self._cwd, env=self._environment, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             try:
                 if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
@@ -51,20 +51,20 @@ class Demo:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
 
     def post(self, path: str, body: dict) -> dict:
-        answer = httpx.post(f"{self.url}{path}", json=body, timeout=30)
+        answer = httpx.post(f"{self.url}{path}", json=body, timeout=60)
         answer.raise_for_status()
         return dict(answer.json())
 
     def get(self, path: str) -> dict:
-        answer = httpx.get(f"{self.url}{path}", timeout=30)
+        answer = httpx.get(f"{self.url}{path}", timeout=60)
         answer.raise_for_status()
         return dict(answer.json())
 
 
-def wait_for(condition: object, seconds: float = 30) -> object:
+def wait_for(condition: object, seconds: float = 120) -> object:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()  # type: ignore[operator]

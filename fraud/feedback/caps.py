@@ -36,12 +36,12 @@ class BaseFrauds:
 
 
 def cap(resolution: Resolution, policy: TrustPolicy, base: BaseFrauds) -> Resolution:
-    """Return the resolution with unreviewed weights held to the policy's caps; reviewed ones stay.
+    """Return the resolution with unsettled weights held to the policy's caps; settled ones stay.
 
     A cap scales down everything under it alike, so that splitting a vote into many gains nothing; what falls
     below the least weight is thinned out to it, evenly over slices.
     """
-    open_labels = [_answered(label, policy) for label in resolution.labels if not label.reviewed]
+    open_labels = [_answered(label, policy) for label in resolution.labels if not label.settled]
     shared = cap_weights(open_labels, max_share_per_reporter=policy.max_share_per_reporter)
     for_all = f"a reporter may have {policy.max_share_per_reporter:.0%} of what unreviewed flags weigh"
     capped = {
@@ -50,7 +50,7 @@ def cap(resolution: Resolution, policy: TrustPolicy, base: BaseFrauds) -> Resolu
     }
     for reason, limit, parts in _groups(capped, policy, base):
         _apply(capped, reason, limit, parts)
-    kept = {label.content_digest: label for label in resolution.labels if label.reviewed}
+    kept = {label.content_digest: label for label in resolution.labels if label.settled}
     before = {label.content_digest: label.weight for label in open_labels}
     kept |= _thinned(capped, before, policy.least_weight, base)
     labels = tuple(kept[item.content_digest] for item in resolution.labels if item.content_digest in kept)
@@ -105,7 +105,7 @@ def _groups(labels: Mapping[str, ResolvedLabel], policy: TrustPolicy, base: Base
 
 def _kinds(label: ResolvedLabel) -> tuple[str, ...]:
     """Return under which caps by slice and in all a label falls."""
-    if not label.asked:
+    if not label.asked and not label.in_base:
         return (FLAGS,)
     if label.label is Label.FRAUD:
         return ANSWERS, FRAUDS

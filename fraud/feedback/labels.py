@@ -15,7 +15,8 @@ class ResolvedLabel:
 
     `reporters` are those who voted for the label, sorted; `n_votes` counts all voters. `prediction` is the
     earliest one of this content, and `prediction_ids` are all that were flagged, sorted. `reviewed`: a
-    maintainer accepted it; `asked`: the audit lot asked what it was. `reasons` say why it counts, how much.
+    maintainer accepted it; `in_base`: the base table knows it as the same; `asked`: the audit lot asked what
+    it was. `reasons` say why it counts, how much.
     """
 
     content_digest: str
@@ -29,6 +30,15 @@ class ResolvedLabel:
     reviewed: bool = False
     reasons: tuple[str, ...] = ()
     asked: bool = False
+    in_base: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether no cap holds it down: a maintainer accepted it, or the base table has it as fraud too.
+
+        Of what the table has as legitimate somebody could flag as much as they like, in one slice.
+        """
+        return self.reviewed or (self.in_base and self.label is Label.FRAUD)
 
 
 @dataclass(frozen=True, slots=True)

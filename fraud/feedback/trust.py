@@ -20,6 +20,7 @@ from fraud.feedback.events import Event, FlagEvent, PredictionEvent, ReviewEvent
 from fraud.feedback.labels import DroppedLabel, Resolution, ResolvedLabel
 from fraud.records import Finding, Label
 
+IN_QUARANTINE = "in quarantine"
 _REVIEWERS = ""  # the voter that reviews are in the consensus; no pseudonym is empty
 
 
@@ -45,6 +46,7 @@ class TrustPolicy:
         in each slice and in all: as many as the lot would have asked about them
     max_asked_frauds, max_asked_alarms : of those that say "fraud", in all, and of those that call an alert
         false, in each slice, in frauds of the base table (of the slice)
+    heed_base : whether what the base table knows of a flagged transaction confirms and contradicts flags
     least_weight : what caps leave less of is thinned out to this weight: a tree's leaf counts rows, so a
         thousand rows of next to no weight would still carve out a region of their own
     """
@@ -65,6 +67,7 @@ class TrustPolicy:
     max_asked: float = AuditPolicy().share
     max_asked_frauds: float = 1.0
     max_asked_alarms: float = 1.0
+    heed_base: bool = True
     least_weight: float = 0.1
 
     def __post_init__(self) -> None:
@@ -86,6 +89,7 @@ class TrustPolicy:
             max_asked=math.inf,
             max_asked_frauds=math.inf,
             max_asked_alarms=math.inf,
+            heed_base=False,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -220,7 +224,7 @@ def _case(content: _Content, policy: TrustPolicy, as_of: datetime) -> _Case:
     if not ripe:
         until = min(vote.recorded_at for vote in votes) + ripe_at
         detail = f"until {until:%Y-%m-%d %H:%M} UTC, or until a maintainer accepts it"
-        return _Case(content, votes, None, reviewed, ("in quarantine", detail))
+        return _Case(content, votes, None, reviewed, (IN_QUARANTINE, detail))
     return _Case(content, ripe, None, reviewed, None)
 
 

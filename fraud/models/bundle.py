@@ -62,6 +62,7 @@ class ServedModel:
     forest: PackedForest
     calibration: BetaCalibration
     thresholds: Thresholds
+    judged_at: Thresholds
 
 
 @dataclass(frozen=True)
@@ -281,13 +282,25 @@ def _served(directory: Path, manifest: Mapping[str, Any], name: str, n_features:
     try:
         entry = manifest["models"][name]
         calibration = BetaCalibration(**{k: float(entry["calibration"][k]) for k in ("a", "b", "c")})
-        thresholds = Thresholds(**{k: float(entry["thresholds"][k]) for k in ("review", "decline")})
+        thresholds = _thresholds(entry["thresholds"])
+        judged_at = _thresholds(judged_entry(entry))
     except (KeyError, TypeError, ValueError) as error:
         raise BundleRefused(
             f"{MANIFEST}: models.{name} lacks a calibration or thresholds.", code="manifest"
         ) from error
-    if not 0 < thresholds.review <= thresholds.decline <= 1:
-        raise BundleRefused(
-            f"{MANIFEST}: models.{name}.thresholds are not 0 < review <= decline <= 1.", code="schema"
-        )
-    return ServedModel(name, forest, calibration, thresholds)
+    for cut_offs in (thresholds, judged_at):
+        if not 0 < cut_offs.review <= cut_offs.decline <= 1:
+            raise BundleRefused(
+                f"{MANIFEST}: models.{name}.thresholds are not 0 < review <= decline <= 1.", code="schema"
+            )
+    return ServedModel(name, forest, calibration, thresholds, judged_at)
+
+
+def judged_entry(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the cut-offs that a model's figures in the manifest are of; older releases serve with them."""
+    judged: Mapping[str, Any] = entry.get("judged_at", entry["thresholds"])
+    return judged
+
+
+def _thresholds(entry: Mapping[str, Any]) -> Thresholds:
+    return Thresholds(review=float(entry["review"]), decline=float(entry["decline"]))

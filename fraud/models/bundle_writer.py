@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -240,17 +241,26 @@ def _manifest(training: Training, version: str, data_source: Mapping[str, Any]) 
         "created_at": bundle.now_text(),
         "profile": training.profile.name,
         "seed": training.seed,
-        "data": dict(data_source) | {"n_rows": len(training.transactions)},
+        "data": dict(data_source) | {"n_rows": training.n_rows},
         "n_feedback_rows": training.n_additions,
-        "windows": split.windows(training.transactions)
-        | {"n_dropped_compromised": split.n_dropped_compromised},
+        "windows": training.windows() | {"n_dropped_compromised": split.n_dropped_compromised},
         "note": split.note,
+        "thresholds_set_on": _set_on(training),
         "features": list(training.pipeline.names),
         "recipe": recipe(training.profile, training.pipeline.names, parameters),
         "models": models,
         "disagreement_rate": _disagreement(training),
         "environment": bundle.environment(),
     }
+
+
+def _set_on(training: Training) -> dict[str, Any]:
+    """Return which rows set the cut-offs that are served: the newest traffic, or the calibration window."""
+    newest = training.newest
+    if newest is None:
+        return {"window": "calibration"}
+    first, last = (datetime.fromtimestamp(int(ms) / 1000, UTC).isoformat() for ms in newest.times()[[0, -1]])
+    return {"window": "newest", "n_rows": len(newest), "first_at": first, "last_at": last}
 
 
 def _model_entry(training: Training, model: TrainedModel) -> dict[str, Any]:
@@ -269,6 +279,7 @@ def _model_entry(training: Training, model: TrainedModel) -> dict[str, Any]:
             "c": model.calibration.c,
         },
         "thresholds": {"review": model.thresholds.review, "decline": model.thresholds.decline},
+        "judged_at": {"review": model.judged_at.review, "decline": model.judged_at.decline},
         "metrics": {name: estimate.to_json() for name, estimate in model.metrics.items()},
         "confusion": dict(model.confusion),
         "importance": {
@@ -280,5 +291,5 @@ def _model_entry(training: Training, model: TrainedModel) -> dict[str, Any]:
 
 def _disagreement(training: Training) -> float:
     """Return the share of held-out transactions on which one model alerts and the other does not."""
-    alerts = [m.test_probability >= m.thresholds.review for m in training.models.values()]
+    alerts = [m.test_probability >= m.judged_at.review for m in training.models.values()]
     return round(float(np.mean(alerts[0] != alerts[1])), 6)

@@ -125,6 +125,7 @@ def _text(manifest: Mapping[str, Any], profile: Profile) -> str:
                 for name, entry in manifest["models"].items()
             ],
         ),
+        _cut_offs(manifest),
         "## Data",
         "\n".join(f"- {line}" for line in _data_lines(manifest)),
         "## Gate",
@@ -163,6 +164,22 @@ def _data_lines(manifest: Mapping[str, Any]) -> list[str]:
     libraries = ", ".join(f"{name} {version}" for name, version in manifest["environment"].items())
     lines.append(f"Made with {libraries}.")
     return lines
+
+
+def _cut_offs(manifest: Mapping[str, Any]) -> str:
+    """Return which days set the cut-offs, and at which others the results are if they are of others."""
+    set_on = manifest.get("thresholds_set_on", {})
+    if set_on.get("window") != "newest":
+        return "Set on the calibration days before the held-out window; the results above are at them."
+    judged = "; ".join(
+        f"{MODEL_TITLES.get(name, name)} {entry['judged_at']['review']:.6g}"
+        for name, entry in manifest["models"].items()
+    )
+    return (
+        f"Set on newest traffic, {set_on['first_at'][:10]} to {set_on['last_at'][:10]}, "
+        f"{set_on['n_rows']:,} transactions. The results above are at what the same rule sets on the "
+        f"held-out window's own traffic, without its labels; review from: {judged}."
+    )
 
 
 def _gate(manifest: Mapping[str, Any]) -> str:

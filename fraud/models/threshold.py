@@ -32,7 +32,19 @@ def choose_thresholds(
         days = max(1.0, float(time_ms.max() - time_ms.min()) / DAY_MS)
         capacity = int(costs.alerts_per_day * days)
         if capacity < len(probability):
-            first_over = float(np.partition(probability, -capacity - 1)[-capacity - 1])
-            review = max(review, min(1.0, first_over * (1 + 1e-9)))
+            review = max(review, _between(probability, capacity))
     decline = max(1.0 - costs.review / costs.friction, review)
     return Thresholds(review=float(review), decline=float(decline))
+
+
+def _between(probability: F64, n_above: int) -> float:
+    """Return a cut-off with `n_above` scores from it on, fewer where scores tie.
+
+    Half-way to the next score, so that no decision hangs on the last digit of a score.
+    """
+    first_over = float(np.partition(probability, -n_above - 1)[-n_above - 1])
+    higher = probability[probability > first_over]
+    if not len(higher):
+        return min(1.0, first_over * (1 + 1e-9))
+    half_way = first_over + (float(higher.min()) - first_over) / 2
+    return max(half_way, float(np.nextafter(first_over, 1.0)))

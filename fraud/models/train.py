@@ -16,7 +16,7 @@ from fraud.models.engine import PackedForest
 from fraud.models.estimators import Fitted, ForestEngine, TrainingRows
 from fraud.models.evaluate import Estimate, confusion, evaluate
 from fraud.models.fitting import Parts, fit_model, pack, stack
-from fraud.models.split import Split, labels_as_of, split
+from fraud.models.split import Split, labels_as_of, newest_traffic, split
 from fraud.models.threshold import choose_thresholds
 from fraud.records import MODELS, Thresholds
 
@@ -43,13 +43,18 @@ class Additions:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One model, ready to be written into a bundle."""
+    """One model, ready to be written into a bundle.
+
+    `judged_at` are the cut-offs that its figures are of. They are those that it serves with, `thresholds`,
+    unless these were set on the newest traffic: then the same rule set them on the held-out window's.
+    """
 
     name: str
     fitted: Fitted
     forest: PackedForest
     calibration: BetaCalibration
     thresholds: Thresholds
+    judged_at: Thresholds
     metrics: Mapping[str, Estimate]
     confusion: Mapping[str, int]
     test_probability: F64
@@ -67,6 +72,29 @@ class Training:
     transactions: Transactions
     split: Split
     n_additions: int
+    newest: Transactions | None = None
+    whole: "WholeTable | None" = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        return len(self.transactions) if self.whole is None else self.whole.n_rows
+
+    def windows(self) -> dict[str, dict[str, object]]:
+        """Return first and last time, rows and frauds of each part, for the manifest."""
+        return self.split.windows(self.transactions) if self.whole is None else dict(self.whole.windows)
+
+
+@dataclass(frozen=True)
+class WholeTable:
+    """What is told of a table that no process holds: `transactions` are then what a release needs of it.
+
+    Those are the rows that were tested on and the past that serving looks back on, and `split` has their
+    positions; what was trained on is not among them.
+    """
+
+    n_rows: int
+    windows: Mapping[str, dict[str, object]]
 
 
 def train(
@@ -76,6 +104,7 @@ def train(
     seed: int = 7,
     additions: Additions | None = None,
     plan: Split | None = None,
+    newest_cut_off: bool = False,
     forest_engine: ForestEngine = "auto",
     progress: Progress = lambda message: None,
 ) -> Training:
@@ -83,7 +112,8 @@ def train(
 
     Labels are taken as they stood when the test window began; the test window itself is only scored.
     A `plan` made before labels were withdrawn from rows keeps its test window; rows without a label are left
-    out of the other parts.
+    out of the other parts. With `newest_cut_off` the models serve at the cut-offs that the same rule sets on
+    the newest traffic after the test window, where the table reaches that far (docs/decisions/0040).
 
     Raises
     ------
@@ -92,7 +122,15 @@ def train(
     BundleRefused
         The packed form of a model does not answer as the fitted one does.
     """
-    prepared = prepare(transactions, profile, seed=seed, additions=additions, plan=plan, progress=progress)
+    prepared = prepare(
+        transactions,
+        profile,
+        seed=seed,
+        additions=additions,
+        plan=plan,
+        newest_cut_off=newest_cut_off,
+        progress=progress,
+    )
     return train_prepared(replace(prepared, forest_engine=forest_engine), progress)
 
 
@@ -112,6 +150,8 @@ class Prepared:
     test_features: NDArray[np.float32]
     extra: TrainingRows | None
     average_fraud: float
+    newest: Transactions | None = None
+    newest_features: NDArray[np.float32] | None = None
     forest_engine: ForestEngine = "auto"
     n_bootstrap: int = 400
 
@@ -128,6 +168,7 @@ def prepare(
     seed: int = 7,
     additions: Additions | None = None,
     plan: Split | None = None,
+    newest_cut_off: bool = False,
     progress: Progress = lambda message: None,
 ) -> Prepared:
     """Return what `train` computes before it fits; raises as `train` does."""
@@ -137,6 +178,7 @@ def prepare(
     pipeline = FeaturePipeline.fit(profile, observed.take(plan.train))
     history = History.of(transactions, profile) if profile.features.history else None
     progress(f"computing {len(pipeline.names)} features")
+    newest = transactions.take(newest_traffic(transactions, plan, profile)) if newest_cut_off else None
     return Prepared(
         profile=profile,
         seed=seed,
@@ -149,7 +191,9 @@ def prepare(
         test=transactions.take(plan.test),
         test_features=pipeline.transform(transactions.take(plan.test), history),
         extra=_addition_rows(additions, pipeline, history),
-        average_fraud=_average_fraud(observed, plan, profile),
+        average_fraud=average_fraud(observed, plan, profile),
+        newest=newest if newest else None,
+        newest_features=pipeline.transform(newest, history) if newest else None,
     )
 
 
@@ -159,7 +203,7 @@ def train_prepared(prepared: Prepared, progress: Progress = lambda message: None
     for name in MODELS:
         progress(f"fitting {name} on {len(prepared.split.train):,} rows")
         models[name] = _train_one(name, prepared)
-        progress(_headline(name, models[name]))
+        progress(headline(name, models[name]))
     return Training(
         profile=prepared.profile,
         seed=prepared.seed,
@@ -168,29 +212,51 @@ def train_prepared(prepared: Prepared, progress: Progress = lambda message: None
         transactions=prepared.transactions,
         split=prepared.split,
         n_additions=0 if prepared.extra is None else len(prepared.extra.labels),
+        newest=prepared.newest,
     )
 
 
 def _train_one(name: str, run: Prepared) -> TrainedModel:
-    settings = run.profile.models
     parts = Parts(stack(run.train, run.extra), run.calibration, run.profile.evaluation.refit)
-    fitted, final = fit_model(name, parts, settings, run.seed, run.forest_engine)
+    return judged(name, *fit_model(name, parts, run.profile.models, run.seed, run.forest_engine), run)
+
+
+def judged(name: str, fitted: Fitted, final: Fitted, run: Prepared) -> TrainedModel:
+    """Return a fitted model packed, calibrated, with thresholds, and evaluated on the test window.
+
+    Parameters
+    ----------
+    fitted, final : the model that is calibrated, and the one that is released, as `fit_model` returns them
+
+    Raises
+    ------
+    BundleRefused
+        The packed form does not answer as the fitted one does.
+    """
+    settings = run.profile.models
     forest = pack(name, final)
     calibrated = forest if final is fitted else pack(name, fitted)
     _check_parity(name, final, forest, run.test_features)
     raw = calibrated.probability(run.calibration.features)
     calibration = fit_calibration(raw, run.calibration.labels, settings.calibration_for(name))
     costs = run.profile.costs
-    thresholds = choose_thresholds(calibration(raw), run.calibration_time_ms, run.average_fraud, costs)
     probability = calibration(forest.probability(run.test_features))
-    flagged = (probability >= thresholds.review).astype(np.float64)
+    thresholds = choose_thresholds(calibration(raw), run.calibration_time_ms, run.average_fraud, costs)
+    judged_at = thresholds
+    if run.newest is not None and run.newest_features is not None:
+        # Neither needs a label, so the held-out window tells the model nothing of what it is judged by.
+        newest = calibration(forest.probability(run.newest_features))
+        thresholds = choose_thresholds(newest, run.newest.time_ms, run.average_fraud, costs)
+        judged_at = choose_thresholds(probability, run.test.time_ms, run.average_fraud, costs)
+    flagged = (probability >= judged_at.review).astype(np.float64)
     return TrainedModel(
         name=name,
         fitted=final,
         forest=forest,
         calibration=calibration,
         thresholds=thresholds,
-        metrics=evaluate(run.test, probability, thresholds.review, run.profile, run.seed, run.n_bootstrap),
+        judged_at=judged_at,
+        metrics=evaluate(run.test, probability, judged_at.review, run.profile, run.seed, run.n_bootstrap),
         confusion=confusion(run.test.labels, flagged),
         test_probability=probability,
         importance=_importance(forest, run),
@@ -229,7 +295,8 @@ def _addition_rows(
     return TrainingRows(features, additions.transactions.labels, additions.weights, flagged)
 
 
-def _average_fraud(transactions: Transactions, plan: Split, profile: Profile) -> float:
+def average_fraud(transactions: Transactions, plan: Split, profile: Profile) -> float:
+    """Return the mean amount of the training rows' frauds, in the profile's currency."""
     column = profile.columns.amount
     if column is None:
         return profile.costs.average_fraud or profile.costs.friction * 4
@@ -258,7 +325,9 @@ def _describe(plan: Split, transactions: Transactions) -> str:
     return text + (dropped if plan.n_dropped_compromised else "")
 
 
-def _headline(name: str, model: TrainedModel) -> str:
+def headline(name: str, model: TrainedModel) -> str:
+    """Return a model's main figures in one line."""
+
     def text(metric: str) -> str:
         e = model.metrics[metric]
         interval = "" if e.low is None else f" [{e.low:.3f}, {e.high:.3f}]"

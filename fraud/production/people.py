@@ -6,8 +6,9 @@ hardly ever of what was right; only the audit lot asks about everything with a k
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from fraud.errors import SettingsError
 from fraud.ids import id_of
 from fraud.production.world import WorldDay
 from fraud.records import Finding, Label, Verdict
+from fraud.review_order import UNSURE, Waiting, in_turn
 
 Booleans = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -198,40 +200,54 @@ class Crowd:
         return _hex(f"{self._seed} card {who}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    case: Waiting
+    reporter: str
+    holds: bool
+    unsure: bool = False
+
+
 class Maintainers:
-    """Decide the most valuable open flags each morning, in the order of the review queue."""
+    """Decide what comes first each morning, in the order of the review queue."""
 
     def __init__(self, people: People, seed: int) -> None:
         self._people = people
         self._seed = seed
-        self._open: dict[str, tuple[float, bool]] = {}
-        self._unsure: set[str] = set()
+        self._open: dict[str, _Claim] = {}
 
-    def see(self, flag_id: str, value: float, holds: bool) -> None:
-        """Add a flag with its value in the queue; `holds`: its label is true."""
-        self._open[flag_id] = (value, holds)
+    def see(self, case: Waiting, reporter: str, holds: bool) -> None:
+        """Add a flag with its place in the queue; `holds`: its label is true."""
+        self._open[case.flag_id] = _Claim(case, reporter, holds)
 
     def decide(self, day: int) -> list[tuple[str, Finding]]:
-        """Return a morning's findings, the most valuable flag first.
+        """Return a morning's findings, in the order of the queue.
 
         What nobody could tell stays, and counts half from then on, as in the queue.
         """
         rng = stream(self._seed, "people", 300_000 + day)
-        best = heapq.nsmallest(
-            self._people.reviews_per_day, self._open, key=lambda name: (-self._open[name][0], name)
-        )
         found = []
-        for flag_id in best:
-            value, holds = self._open[flag_id]
+        for flag_id in self._first():
+            claim = self._open[flag_id]
             unsure, wrong = rng.random(2) < (self._people.review_unsure, self._people.review_error)
             if unsure:
-                self._open[flag_id] = (value if flag_id in self._unsure else value / 2, holds)
-                self._unsure.add(flag_id)
+                self._open[flag_id] = replace(claim, unsure=True)
                 found.append((flag_id, Finding.UNSURE))
             else:
                 del self._open[flag_id]
-                found.append((flag_id, Finding.ACCEPT if holds != wrong else Finding.REJECT))
+                found.append((flag_id, Finding.ACCEPT if claim.holds != wrong else Finding.REJECT))
         return found
+
+    def _first(self) -> list[str]:
+        rounds: Counter[str] = Counter()
+        cases = []
+        for claim in self._open.values():
+            case = replace(claim.case, value=claim.case.value * (UNSURE if claim.unsure else 1.0))
+            if case.missed:
+                case = replace(case, round=rounds[claim.reporter])
+                rounds[claim.reporter] += 1
+            cases.append(case)
+        return [case.flag_id for case in in_turn(cases, self._people.reviews_per_day)]
 
 
 def simulated_id(prefix: str, moment_ms: int, name: str) -> str:

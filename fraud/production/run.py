@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fraud.data.profile import DAY_MS
 from fraud.data.simulate.config import stream
 from fraud.errors import SettingsError
-from fraud.feedback.audit import AuditPolicy, AuditSampler, claim_stands_for
+from fraud.feedback.audit import AuditPolicy, AuditSampler
 from fraud.feedback.events import Row, prediction_row, review_row, submission
 from fraud.feedback.keeping import KEEP_CONSENT_VERSION
 from fraud.feedback.parsing import parse_row
@@ -19,7 +19,7 @@ from fraud.models.examples import to_record
 from fraud.production.people import Booleans, Crowd, Maintainers, People, Word, simulated_id
 from fraud.production.world import World, WorldDay
 from fraud.records import MODELS, Decision, Flag, Label, ModelVersion, Prediction, Review, Score
-from fraud.reviewing import claim_value
+from fraud.review_order import Waiting, claim_value, is_missed
 from fraud.service import CONSENT_VERSION
 from fraud.serving.batch import decisions
 from fraud.serving.scorer import Scorer
@@ -243,11 +243,15 @@ class Production:
             reporter=word.reporter,
             answers_audit=word.answers_audit,
         )
-        stands_for = claim_stands_for(
-            prediction, word.label, asked=prediction.audit_asked, chance=prediction.audit_probability
+        value, _ = claim_value(
+            prediction,
+            flag,
+            self._stake,
+            asked=prediction.audit_asked,
+            chance=prediction.audit_probability,
         )
-        value = claim_value(prediction, self._stake, stands_for)
-        self._maintainers.see(flag.flag_id, value, holds=(word.label is Label.FRAUD) == fraud)
+        case = Waiting(flag.flag_id, value, is_missed(prediction, flag))
+        self._maintainers.see(case, word.reporter, holds=(word.label is Label.FRAUD) == fraud)
         return submission(
             prediction,
             flag,

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from fraud.data.profile import DAY_MS, Profile
+from fraud.data.profile import DAY_MS, Costs, Profile
 from fraud.data.table import Transactions
 from fraud.features.history import History
 from fraud.models.bundle import Bundle, ServedModel
 from fraud.models.evaluate import calibration_error
+from fraud.models.threshold import choose_thresholds
 from fraud.models.versioning import schema_changes
 from fraud.records import MODELS
 from fraud.retraining.gate import Alerts, Both, Evidence, GatePolicy, ModelEvidence, compare
@@ -29,18 +30,26 @@ def measure(
     test_rows: NDArray[np.intp],
     policy: GatePolicy,
     gold_uses: int,
+    average_fraud: float | None = None,
 ) -> Evidence:
     """Return the evidence for a challenger, scored by the engine that serves.
+
+    A challenger whose cut-offs were set on the newest traffic is judged, as the champion is then, at what the
+    same rule sets on the held-out window's own traffic: at as many alerts. Else each at its own cut-offs.
 
     Parameters
     ----------
     transactions : the base table: the held-out rows, and the past that their features come from
     test_rows : positions of the held-out rows
+    average_fraud : mean amount of a fraud, which the rule takes; None: each at its own cut-offs
     """
     test = transactions.take(test_rows)
     sides = (champion, challenger)
     features = [_features(bundle, transactions, test) for bundle in sides]
-    old, new = (_alerts(bundle, x) for bundle, x in zip(sides, features, strict=True))
+    costs = challenger.profile.costs if set_on_newest(challenger) else None
+    old, new = (
+        _alerts(bundle, x, test, costs, average_fraud) for bundle, x in zip(sides, features, strict=True)
+    )
     models = {}
     for name in MODELS:
         latency = latency_ms([bundle.models[name] for bundle in sides], features)
@@ -56,6 +65,7 @@ def measure(
         schema_changes=schema_changes(champion.profile, challenger.profile),
         is_major=majors[1] > majors[0],
         gold_uses=gold_uses,
+        at_equal_alerts=costs is not None and average_fraud is not None,
     )
 
 
@@ -79,11 +89,22 @@ def slice_findings(
     return judge_slices(part.labels, cards, held_out_slices(part, profile), pairs, policy.slices)
 
 
-def _alerts(bundle: Bundle, features: F32) -> dict[str, Alerts]:
-    return {
-        name: Alerts(model.calibration(model.forest.probability(features)), model.thresholds.review)
-        for name, model in bundle.models.items()
-    }
+def set_on_newest(bundle: Bundle) -> bool:
+    """Return whether a release's cut-offs were set on traffic after its held-out window."""
+    return bool(bundle.manifest.get("thresholds_set_on", {}).get("window") == "newest")
+
+
+def _alerts(
+    bundle: Bundle, features: F32, test: Transactions, costs: Costs | None, average_fraud: float | None
+) -> dict[str, Alerts]:
+    alerts = {}
+    for name, model in bundle.models.items():
+        probability = model.calibration(model.forest.probability(features))
+        judged_at = model.judged_at
+        if costs is not None and average_fraud is not None:
+            judged_at = choose_thresholds(probability, test.time_ms, average_fraud, costs)
+        alerts[name] = Alerts(probability, judged_at.review)
+    return alerts
 
 
 def _features(bundle: Bundle, transactions: Transactions, rows: Transactions) -> F32:

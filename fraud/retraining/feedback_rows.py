@@ -45,15 +45,15 @@ def feedback_rows(
 ) -> FeedbackRows:
     """Return the rows to train on.
 
-    A flag on a transaction of the base table replaces its label if it counts as much as a row of it, or was
-    reviewed, and else stands beside it: neither a small weight nor one answer to the lot may erase a whole
+    A flag on a transaction of the base table replaces its label if it counts as much as a row of it, or is
+    settled, and else stands beside it: neither a small weight nor one answer to the lot may erase a whole
     label. One on any other transaction is added, as the models saw it when it was flagged. What a model is
     judged by must not be taught to it, so the held-out window is sealed: by its time where transactions have
     one, and by content where they have none. An id is a claim of the sender: it counts only together with
     the content of the row that it names.
     """
     roles = profile.columns
-    base_rows = _BaseRows(base, plan, profile)
+    base_rows = BaseRows(base, plan, profile)
     left_out: dict[str, str] = {}
     records, weights, pasts, replaced = [], [], [], []
     for label in labels:
@@ -71,7 +71,7 @@ def feedback_rows(
             left_out[label.content_digest] = reason
             continue
         one_answer = label.asked and len(label.reporters) == 1
-        if label.reviewed or (label.weight >= 1 and not one_answer):
+        if label.settled or (label.weight >= 1 and not one_answer):
             replaced += same
         value = roles.fraud_values[0] if label.label == Label.FRAUD else roles.legitimate_values[0]
         records.append(record | {roles.label: value})
@@ -85,7 +85,7 @@ def feedback_rows(
     )
 
 
-class _BaseRows:
+class BaseRows:
     """Finds a flagged transaction among the rows of the base table."""
 
     def __init__(self, base: Transactions, plan: Split, profile: Profile) -> None:

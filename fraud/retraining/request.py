@@ -86,6 +86,8 @@ class Request:
     force : train whatever the policy says
     promote : makes a version the champion and tells of it, at least once; None leaves it a challenger
     who : named in the registry's audit as who recorded the challenger
+    newest_cut_off : serve at the cut-offs that the newest traffic of the base table sets, where it reaches
+        beyond the held-out window; else at those that the challenger was judged at
     forest_engine : what grows the random forest, as `fit_random_forest` takes it
     keep_runs : how many runs that are over keep their directories; unfinished ones always do
     trust : which flags count; None for the default, with the profile's label delay as the quarantine
@@ -104,6 +106,7 @@ class Request:
     force: bool = False
     promote: Promote | None = None
     who: str = ""
+    newest_cut_off: bool = True
     forest_engine: ForestEngine = "auto"
     policy: RetrainPolicy = RetrainPolicy()  # noqa: RUF009 (frozen)
     gate: GatePolicy = GatePolicy()  # noqa: RUF009 (frozen)

@@ -9,10 +9,12 @@ from typing import Any
 
 from fraud.feedback.events import Event, FlagEvent
 from fraud.feedback.labels import Resolution
+from fraud.feedback.trust import IN_QUARANTINE
 from fraud.models.bundle import USES_FILE, Bundle
 from fraud.models.provenance import read_uses
 from fraud.records import Label
 from fraud.registry import ModelRegistry
+from fraud.retraining.base_labels import CONTRADICTED
 from fraud.retraining.feedback_rows import LEFT_OUT
 from fraud.retraining.policy import Situation
 from fraud.retraining.uses import OUTWEIGHED
@@ -36,14 +38,16 @@ def survey(
         if taught.get(label.content_digest, label.label) is not label.label
         or label.content_digest not in known
     ]
-    gone = set(taught) - {label.content_digest for label in resolution.labels}
+    # What the base table's reports taught before its quarantine had passed is still there.
+    young = {drop.content_digest for drop in resolution.dropped if drop.reason == IN_QUARANTINE}
+    gone = set(taught) - {label.content_digest for label in resolution.labels} - young
     created = datetime.fromisoformat(str(champion.manifest["created_at"]))
     return Situation(
         n_labels=len(resolution.labels),
         n_new=len(new),
         n_new_frauds=sum(label.label is Label.FRAUD for label in new),
         n_gone=len(gone),
-        n_waiting=sum(drop.reason == "in quarantine" for drop in resolution.dropped),
+        n_waiting=len(young),
         age_days=(now - created).total_seconds() / 86_400,
         built=_built(champion, registry, revision, resolution),
     )
@@ -55,7 +59,7 @@ def _taught(champion: Bundle, events: Iterable[Event]) -> tuple[dict[str, Label 
     uses = read_uses(path) if USES_FILE in champion.manifest["files"] else ()
     labels = {event.event_id: event.flag.label for event in events if isinstance(event, FlagEvent)}
     taught = {use.content_digest: labels.get(use.flag_id) for use in uses if use.used}
-    settled = {*LEFT_OUT, OUTWEIGHED, _OVER_CAPS}
+    settled = {*LEFT_OUT, OUTWEIGHED, _OVER_CAPS, CONTRADICTED}
     return taught, set(taught) | {use.content_digest for use in uses if use.reason in settled}
 
 

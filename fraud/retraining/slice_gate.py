@@ -41,6 +41,8 @@ class SlicePolicy:
     max_recall_loss : a loss from this on is one, however unsure: many frauds may be few cards, of which no
         test can show much
     max_false_alarm_ratio : so is growth of its false alarms up to this factor, beyond that elsewhere
+    max_false_alarm_share : so is growth up to this share of all alerts of the champion: what a kind of fraud
+        that the held-out window does not know draws to itself, and what reviewers can bear to look at
     alpha : how often an exchangeable challenger may be refused for any slice of any model
     n_flips, seed : of the randomisation; the smallest p-value is 1 / (n_flips + 1)
     """
@@ -50,6 +52,7 @@ class SlicePolicy:
     margin_recall: float = 0.05
     max_recall_loss: float = 0.25
     max_false_alarm_ratio: float = 2.0
+    max_false_alarm_share: float = 0.1
     alpha: float = 0.05
     n_flips: int = 1999
     seed: int = 7
@@ -61,6 +64,7 @@ class SlicePolicy:
             margin_recall=min(1.0, self.margin_recall * factor),
             max_recall_loss=min(1.0, self.max_recall_loss * factor),
             max_false_alarm_ratio=1.0 + (self.max_false_alarm_ratio - 1.0) * factor,
+            max_false_alarm_share=self.max_false_alarm_share * factor,
         )
 
 
@@ -110,7 +114,7 @@ class _Question:
     """One test before it is judged.
 
     `expected` is what `after` would be had the slice changed as the rest of the window did; `worse` is by
-    how much each card is worse than that.
+    how much each card is worse than that; `alerts`, all that the champion raised, in every slice.
     """
 
     model: str
@@ -121,6 +125,7 @@ class _Question:
     after: int
     expected: float
     worse: F64
+    alerts: int
 
     @property
     def norm(self) -> float:
@@ -172,6 +177,7 @@ def _questions(
     n_cards = int(card.max()) + 1 if len(card) else 0
     asked = []
     for model, (old, new) in alerts.items():
+        n_alerts = int(old.sum())
         before, after = int(old[frauds].sum()), int(new[frauds].sum())
         if n_frauds >= policy.min_frauds:
             elsewhere = (labels == 1) & ~inside
@@ -180,7 +186,7 @@ def _questions(
             lost = old[frauds] - new[frauds].astype(np.float64) - loss
             worse = np.bincount(card[frauds], lost, n_cards).astype(np.float64)
             expected = before - loss * n_frauds
-            asked.append(_Question(model, name, "recall", n_frauds, before, after, expected, worse))
+            asked.append(_Question(model, name, "recall", n_frauds, before, after, expected, worse, n_alerts))
         before, after = int(old[others].sum()), int(new[others].sum())
         if before + after >= policy.min_false_alarms:
             elsewhere = (labels == 0) & ~inside
@@ -188,7 +194,7 @@ def _questions(
             added = new[others] - growth * old[others]
             worse = np.bincount(card[others], added, n_cards).astype(np.float64)
             n, expected = before + after, growth * before
-            asked.append(_Question(model, name, "false_alarms", n, before, after, expected, worse))
+            asked.append(_Question(model, name, "false_alarms", n, before, after, expected, worse, n_alerts))
     return asked
 
 
@@ -217,7 +223,10 @@ def _finding(
     if question.metric == "recall":
         scale, floor, limit = question.n, policy.margin_recall, policy.max_recall_loss
     else:
-        floor = (policy.max_false_alarm_ratio - 1) * question.expected
+        floor = max(
+            (policy.max_false_alarm_ratio - 1) * question.expected,
+            policy.max_false_alarm_share * question.alerts,
+        )
         scale, limit = 1, np.inf
     elsewhere = abs(question.expected - question.before) / scale
     change = float(question.worse.sum()) / scale

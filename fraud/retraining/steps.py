@@ -17,10 +17,11 @@ from fraud.models.bundle import Bundle, load_bundle
 from fraud.models.bundle_writer import write_bundle
 from fraud.models.examples import choose_examples
 from fraud.models.split import Split, split
-from fraud.models.train import train
+from fraud.models.train import average_fraud, train
 from fraud.models.versioning import recipe as recipe_digests
 from fraud.records import MODELS
 from fraud.registry import DECIDED_MEANWHILE, ReleasePlan
+from fraud.retraining.base_labels import heed_base
 from fraud.retraining.evidence import measure
 from fraud.retraining.feedback_rows import FeedbackRows, feedback_rows
 from fraud.retraining.finishing import finish_bundle
@@ -41,6 +42,7 @@ class _Prepared:
     transactions: Transactions
     origin: dict[str, Any]
     plan: Split
+    settled: Resolution
     capped: Resolution
     rows: FeedbackRows
     window: Window
@@ -98,10 +100,20 @@ class Steps:
         transactions, origin = self._request.base(self._profile)
         plan = split(transactions, self._profile, self._seed)
         frauds = base_frauds(transactions, plan, self._profile)
-        capped = cap(self._believed.resolution, self._trust, frauds)
+        believed = self._believed
+        settled = heed_base(
+            believed.events,
+            believed.resolution,
+            transactions,
+            plan,
+            self._profile,
+            self._trust,
+            self._run.started_at,
+        )
+        capped = cap(settled, self._trust, frauds)
         rows = feedback_rows(capped.labels, transactions, plan, self._profile, self._run.started_at)
         window = window_of(transactions, plan.test, self._profile)
-        return _Prepared(transactions, origin, plan, capped, rows, window)
+        return _Prepared(transactions, origin, plan, settled, capped, rows, window)
 
     def _check_trained(self) -> None:
         """Train anew where the challenger's files are gone, or not those that were trained."""
@@ -134,6 +146,7 @@ class Steps:
             seed=self._seed,
             additions=rows.additions,
             plan=prepared.plan,
+            newest_cut_off=request.newest_cut_off,
             forest_engine=request.forest_engine,
             progress=request.progress,
         )
@@ -146,7 +159,9 @@ class Steps:
             "decided_because": self._run.steps["decided"]["reasons"],
             "n_labels": rows.n_used,
             "unused": dict(rows.unused) | dropped(prepared.capped),
-            "trust": _trust_record(self._trust, self._believed.resolution, prepared.capped),
+            "trust": _trust_record(
+                self._trust, len(self._believed.resolution.labels), prepared.settled, prepared.capped
+            ),
             "champion": self._champion.version,
         }
         write_bundle(
@@ -187,6 +202,7 @@ class Steps:
             prepared.plan.test,
             self._request.gate,
             gold.uses(prepared.window),
+            average_fraud(prepared.rows.base, prepared.plan, self._profile),
         )
         verdict = judge(evidence, self._request.gate)
         self._report(verdict, evidence, challenger.version)
@@ -323,16 +339,19 @@ def _gated(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _trust_record(trust: TrustPolicy, decided: Resolution, capped: Resolution) -> dict[str, object]:
+def _trust_record(
+    trust: TrustPolicy, n_decided: int, decided: Resolution, capped: Resolution
+) -> dict[str, object]:
     """Return what the manifest says of the labels' trust: the policy, and how many labels fell under what."""
     weights = {label.content_digest: label.weight for label in decided.labels}
     return {
         "policy": trust.to_json(),
-        "n_decided": len(decided.labels),
+        "n_decided": n_decided,
+        "n_in_base": sum(label.in_base for label in decided.labels),
         "n_reviewed": sum(label.reviewed for label in decided.labels),
-        "n_asked": sum(label.asked and not label.reviewed for label in decided.labels),
+        "n_asked": sum(label.asked and not label.settled for label in decided.labels),
         "n_by_quorum": sum(
-            not label.reviewed and label.weight >= trust.quorum_weight for label in decided.labels
+            not label.settled and label.weight >= trust.quorum_weight for label in decided.labels
         ),
         "n_capped": sum(label.weight < weights[label.content_digest] for label in capped.labels),
         "weight_decided": round(sum(label.weight for label in decided.labels), 6),

@@ -16,6 +16,7 @@ from fraud.models.bundle import load_bundle
 from fraud.models.split import split
 from fraud.registry import ModelRegistry
 from fraud.repositories.port import VersionedRepository
+from fraud.retraining.base_labels import heed_base
 from fraud.retraining.feedback_rows import feedback_rows
 from fraud.retraining.request import trust_policy
 from fraud.retraining.slices import base_frauds
@@ -56,7 +57,8 @@ def why(
     explain_label(decided, events, flag_id)  # an unknown flag is not worth reading the base table
     transactions, _ = base(profile)
     plan = split(transactions, profile, int(champion.manifest["seed"]))
-    capped = cap(decided, trust, base_frauds(transactions, plan, profile))
+    settled = heed_base(events, decided, transactions, plan, profile, trust, now)
+    capped = cap(settled, trust, base_frauds(transactions, plan, profile))
     reasons = explain_label(capped, events, flag_id)
     digests = {e.content_digest for e in events if isinstance(e, FlagEvent) and e.event_id == flag_id}
     for label in capped.labels:

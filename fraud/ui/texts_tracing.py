@@ -14,6 +14,7 @@ _PORTUGUESE: Mapping[str, str] = {
     "distrusted": "quem a relatou discorda dos outros vezes demais",
     "no_prediction": "não é sobre a resposta que ela cita",
     "capped": "chegaram respostas não revisadas demais como ela, e outras a representam",
+    "contradicted": "a tabela com que os modelos aprendem tem esta transação como fraude",
     "outweighed": "o que outros ou um mantenedor disseram da mesma transação pesou mais",
     "profile": "foi pontuada com outro perfil de dados",
     "misfit": "a transação não cabe mais no perfil de dados",

@@ -22,7 +22,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
-expect.set_options(timeout=20_000)  # a busy machine is no defect
+expect.set_options(timeout=60_000)  # a busy machine is no defect
 
 
 @contextmanager
@@ -36,7 +36,8 @@ def running_app(artifacts: Path, feedback: Path) -> Iterator[str]:
         "FRAUD_ARTIFACTS_DIR": str(artifacts),
         "FRAUD_REGISTRY_DIR": str(feedback / "registry"),
         "FRAUD_FEEDBACK_DIR": str(feedback),
-        "FRAUD_COMMIT_SECONDS": "0.5",
+        "FRAUD_COMMIT_SECONDS": "0.2",
+        "FRAUD_REFRESH_SECONDS": "0.2",
         "FRAUD_REVIEW_PASSWORD": REVIEW_PASSWORD,
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
@@ -52,11 +53,11 @@ def running_app(artifacts: Path, feedback: Path) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
 
 
 def _await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310 (loopback)
@@ -78,6 +79,7 @@ def running_browser() -> Iterator[Browser]:
 
 def watch(page: Page, url: str, complaints: list[str]) -> None:
     """Note whatever a page logs as an error, raises, or asks of anybody but the application at `url`."""
+    page.set_default_timeout(60_000)
     own = (url, url.replace("http", "ws", 1), "data:", "blob:")
 
     def asked(address: str) -> None:
@@ -103,8 +105,14 @@ def complaints() -> Iterator[list[str]]:
 
 
 @pytest.fixture(scope="session")
-def app_url(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_app(small_bundle, tmp_path_factory.mktemp("feedback")) as url:
+def app_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what `app_url`'s application keeps: a test may add to it what it takes away afterwards."""
+    return tmp_path_factory.mktemp("feedback")
+
+
+@pytest.fixture(scope="session")
+def app_url(small_bundle: Path, app_directory: Path) -> Iterator[str]:
+    with running_app(small_bundle, app_directory) as url:
         yield url
 
 
@@ -126,6 +134,7 @@ def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
         if key not in opened:
             size = {"width": width, "height": height}
             opened[key] = browser.new_context(locale=locale, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+            opened[key].set_default_timeout(60_000)
         return opened[key]
 
     yield context
@@ -146,7 +155,7 @@ def open_page(contexts: Callable[..., BrowserContext], app_url: str) -> Iterator
         pages.append(page)
         watch(page, app_url, complaints)
         page.goto(app_url)
-        page.wait_for_selector(".decision", timeout=30_000)
+        page.wait_for_selector(".decision", timeout=60_000)
         return page
 
     yield open_it

@@ -87,7 +87,7 @@ def test_rows_are_turned_filtered_and_flagged(tab: Page, small_frame: pd.DataFra
     expect(status.get_by_role("alert")).to_contain_text("consent")
     tab.locator("#batch-consent input").check()
     tab.locator("#batch-flag-send").click()
-    expect(status).to_contain_text("2 rows flagged", timeout=30_000)
+    expect(status).to_contain_text("2 rows flagged", timeout=60_000)
     expect(status.locator("code")).to_have_count(2)
     expect(tab.locator("#batch-table tbody tr").first).to_contain_text("flagged")
     expect(tab.locator("#batch-consent input")).not_to_be_checked()
@@ -160,10 +160,10 @@ def test_what_is_no_table_is_answered_in_a_sentence(tab: Page, tmp_path: Path) -
     alert = tab.locator("#batch-problem [role=alert]")
     (tmp_path / "latin.csv").write_bytes("a,b\nSão,1\n".encode("latin-1"))
     upload(tab, tmp_path / "latin.csv")
-    expect(alert).to_contain_text("line 2 is not text in UTF-8", timeout=30_000)
+    expect(alert).to_contain_text("line 2 is not text in UTF-8", timeout=60_000)
     (tmp_path / "nul.csv").write_bytes(b"a,b\n\0,1\n")
     upload(tab, tmp_path / "nul.csv")
-    expect(alert).to_contain_text("NUL", timeout=30_000)
+    expect(alert).to_contain_text("NUL", timeout=60_000)
 
 
 def test_a_file_of_another_kind_is_refused_in_the_visitors_language(

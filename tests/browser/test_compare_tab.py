@@ -88,7 +88,7 @@ def test_the_chosen_cut_offs_become_a_policy_file(
     page.locator("#compare-slider").focus()
     page.keyboard.press("ArrowRight")
     page.locator("#compare-make").click()
-    expect(page.locator("#compare-said")).to_contain_text("XGBoost", timeout=30_000)
+    expect(page.locator("#compare-said")).to_contain_text("XGBoost", timeout=60_000)
     with page.expect_download() as download:
         page.locator("#compare-download").click()
     raw = Path(download.value.path()).read_bytes()
@@ -104,5 +104,5 @@ def test_it_is_said_in_the_other_language_where_it_stood(open_page: Callable[...
     page.keyboard.press("ArrowLeft")
     found = said(page, "xgboost-false")
     page.locator("#language").get_by_text("Português").click()
-    expect(page.locator("#compare")).to_contain_text("Onde deve começar um alerta?", timeout=30_000)
+    expect(page.locator("#compare")).to_contain_text("Onde deve começar um alerta?", timeout=60_000)
     expect(page.locator('#compare [data-say="xgboost-false"]').first).to_have_text(found)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 pytestmark = pytest.mark.browser
 AMOUNT = "Amount (EUR)"
@@ -14,20 +14,23 @@ SAID = {
 
 
 @pytest.fixture
-def fresh(browser: Browser, app_url: str) -> Iterator[Callable[..., Page]]:
+def fresh(contexts: Callable[..., BrowserContext], app_url: str) -> Iterator[Callable[..., Page]]:
     """Return a function that opens the page; unlike `open_page`'s, it may fail to reach the server."""
-    contexts = []
+    pages = []
 
     def opened(locale: str = "en-US", width: int = 1440) -> Page:
-        contexts.append(browser.new_context(locale=locale, viewport={"width": width, "height": 900}))
-        page = contexts[-1].new_page()
-        page.goto(app_url)
-        expect(page.locator(".decision")).to_have_count(2)
-        return page
+        context = contexts(locale, width, 900, "light")
+        context.clear_cookies()
+        pages.append(context.new_page())
+        pages[-1].goto(app_url)
+        expect(pages[-1].locator(".decision")).to_have_count(2)
+        return pages[-1]
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.context.set_offline(False)
+        page.evaluate("localStorage.clear()")
+        page.close()
 
 
 @pytest.mark.parametrize("locale", SAID)
@@ -70,10 +73,10 @@ def test_a_reload_in_the_middle_keeps_form_verdict_and_comment(
     fresh: Callable[..., Page], width: int
 ) -> None:
     page = fresh("en-US", width)
+    before = page.locator("#verdict").inner_text()
     page.get_by_label(AMOUNT).fill("4321")
     page.click("#score")
-    expect(page.locator("#score")).to_be_enabled()
-    page.wait_for_timeout(1_000)
+    expect(page.locator("#verdict")).not_to_have_text(before)
     page.click("#flag-wrong")
     page.get_by_label("Comment (optional)").fill("called the bank")
     page.wait_for_function("sessionStorage.fraud_flag?.includes('called the bank')")
@@ -92,13 +95,19 @@ def test_a_broken_value_survives_a_reload_with_its_sentence(fresh: Callable[...,
     expect(page.locator("#form-alert [role=alert]")).to_contain_text("Amount must be at least")
 
 
-def test_waiting_for_the_server_is_shown_and_announced(fresh: Callable[..., Page]) -> None:
-    page = fresh()
-    held = []
+def test_waiting_for_the_server_is_shown_and_announced(browser: Browser, app_url: str) -> None:
+    context = browser.new_context()
+    page, held = context.new_page(), []
+    page.clock.install()
+    page.goto(app_url)
+    expect(page.locator(".decision")).to_have_count(2)
     page.route("**/queue/data*", lambda route: held.append(route))
     page.click("#score")
     expect(page.locator("#waiting[role=status]")).to_have_text("Waiting for the server…")
+    expect(page.locator("#notice")).not_to_contain_text("waiting for its turn")
+    page.clock.fast_forward(8_000)
     expect(page.locator("#notice")).to_contain_text("waiting for its turn")
     held[0].continue_()
     expect(page.locator("#waiting")).to_have_text("")
     expect(page.locator("#notice")).to_be_hidden()
+    context.close()

@@ -30,7 +30,7 @@ def test_figures_are_drawn_and_none_is_wider_than_the_page(
     tab.first.click()
     for name in ("typology", "importance-xgboost", "rounds-loss", "calibration"):
         plot = page.locator(f"#models-{name} .js-plotly-plot")
-        expect(plot).to_be_visible(timeout=30_000)
+        expect(plot).to_be_visible(timeout=60_000)
     for name in ("importance-random_forest", "importance-xgboost"):
         assert page.locator(f"#models-{name} .js-plotly-plot").evaluate(_CLEAR), name
     expect(page.locator("#models-calibration h3")).to_contain_text("Pontuação")

@@ -78,7 +78,7 @@ def test_an_answer_becomes_a_receipt_and_then_a_revision(open_page: Open) -> Non
     page.locator("#flag-send").dblclick()
     expect(page.locator(".receipt")).to_contain_text("Receipt f_")
     receipt = page.locator(".receipt code").first.inner_text()
-    expect(page.locator(".receipt .committed")).to_be_visible(timeout=15_000)
+    expect(page.locator(".receipt .committed")).to_be_visible(timeout=60_000)
     assert page.locator(".receipt code").first.inner_text() == receipt
     assert len(page.locator(".receipt .committed code").inner_text()) == 12
 

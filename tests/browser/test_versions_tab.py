@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from fraud.registry import ModelRegistry
 from fraud.repositories.local import LocalRepository
 from tests.browser.conftest import REVIEW_PASSWORD, running_app, watch
+from tests.demo import wait_for
 from tests.releases import gate_report, make_release
 
 pytestmark = pytest.mark.browser
@@ -34,6 +35,7 @@ def place(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def _open(browser: Browser, url: str, width: int, complaints: list[str], locale: str = "en-US") -> Page:
     page = browser.new_page(viewport={"width": width, "height": 900}, locale=locale)
     watch(page, url, complaints)
+    page.clock.install()
     page.goto(f"{url}?tab=versions")
     expect(page.locator("#versions-timeline li").first).to_be_visible(timeout=60_000)
     return page
@@ -44,7 +46,7 @@ def _fits(page: Page, width: int) -> bool:
 
 
 def _serves(url: str) -> str:
-    return str(httpx.get(f"{url}v1/version", timeout=30).json()["version"])
+    return str(httpx.get(f"{url}v1/version", timeout=60).json()["version"])
 
 
 @pytest.mark.parametrize("width", [1440, 390])
@@ -57,15 +59,15 @@ def test_a_maintainer_promotes_with_a_confirmation_and_rolls_back(
     registry.set_challenger("1.0.1", who="retrain@<img src=x onerror=alert(1)>")
     page = _open(browser, url, width, complaints)
     serving, said = page.locator("#versions-serving"), page.locator("#versions-said")
-    expect(serving).to_contain_text("Version 1.0.0 serves", timeout=30_000)
-    expect(page.locator("#versions-challenger")).to_contain_text("1.0.1 passed", timeout=30_000)
+    expect(serving).to_contain_text("Version 1.0.0 serves", timeout=60_000)
+    expect(page.locator("#versions-challenger")).to_contain_text("1.0.1 passed", timeout=60_000)
     expect(page.locator("#versions-approve")).to_be_hidden()
     assert _fits(page, width)
     page.locator("#versions-password input").fill(REVIEW_PASSWORD)
     page.keyboard.press("Enter")
     page.locator("#versions-approve").click()
     typed, confirm = page.locator("#versions-typed input"), page.locator("#versions-confirm")
-    expect(typed).to_be_focused(timeout=30_000)
+    expect(typed).to_be_focused(timeout=60_000)
     expect(page.locator("#versions-sure")).to_contain_text("in place of 1.0.0")
     assert _fits(page, width)
     typed.fill("1.0.0")
@@ -74,15 +76,15 @@ def test_a_maintainer_promotes_with_a_confirmation_and_rolls_back(
     assert _serves(url) == "1.0.0"
     typed.fill("1.0.1")
     page.keyboard.press("Enter")
-    expect(serving).to_contain_text("Version 1.0.1 serves", timeout=30_000)
+    expect(serving).to_contain_text("Version 1.0.1 serves", timeout=60_000)
     expect(said.locator("[role=status]")).to_contain_text("1.0.1")
     assert _serves(url) == "1.0.1"
 
     page.locator("#versions-rollback").click()
-    expect(typed).to_be_focused(timeout=30_000)
+    expect(typed).to_be_focused(timeout=60_000)
     typed.fill("1.0.0")
     confirm.click()
-    expect(serving).to_contain_text("Version 1.0.0 serves", timeout=30_000)
+    expect(serving).to_contain_text("Version 1.0.0 serves", timeout=60_000)
     expect(said.locator("[role=status]")).to_contain_text("Rolled back: 1.0.0")
     assert _serves(url) == "1.0.0" and _fits(page, width)
     page.close()
@@ -115,13 +117,15 @@ def test_in_portuguese_what_somebody_else_decides_appears_by_itself(
     registry.promote("1.0.0")
     page = _open(browser, url, 390, complaints, "pt-BR")
     serving = page.locator("#versions-serving")
-    expect(serving).to_contain_text("A versão 1.0.0 está em uso", timeout=30_000)
+    expect(serving).to_contain_text("A versão 1.0.0 está em uso", timeout=60_000)
     expect(page.locator("#versions-timeline")).to_contain_text("aprovada contra 1.0.0")
     expect(page.locator("#versions-difference")).to_contain_text("Precisão média")
     assert _fits(page, 390)
     expect(page.get_by_role("tab", name="Versões")).to_be_in_viewport(ratio=1)  # the address chose it
     registry.promote("1.0.1", who="cli@elsewhere")
-    expect(serving).to_contain_text("A versão 1.0.1 está em uso", timeout=30_000)
+    wait_for(lambda: _serves(url) == "1.0.1")
+    page.clock.fast_forward(5_000)  # by itself, but not while a test waits
+    expect(serving).to_contain_text("A versão 1.0.1 está em uso", timeout=60_000)
     expect(serving).to_contain_text("linha de comando em elsewhere")
     registry.promote("1.0.0")
     page.close()

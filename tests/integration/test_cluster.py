@@ -65,47 +65,64 @@ class Running:
 
     def stop(self, member: Member) -> None:
         self.processes[member.name].terminate()
-        self.processes[member.name].wait(timeout=30)
+        self.processes[member.name].wait(timeout=60)
 
     def serves(self, member: Member) -> str:
-        return str(httpx.get(f"{member.url}/v1/version", timeout=10).json()["version"])
+        return str(httpx.get(f"{member.url}/v1/version", timeout=60).json()["version"])
 
     def problems(self, member: Member) -> str:
-        return " ".join(httpx.get(f"{member.url}/readyz", timeout=10).json()["problems"])
+        return " ".join(httpx.get(f"{member.url}/readyz", timeout=60).json()["problems"])
 
     def board(self) -> dict[str, str]:
-        return {n["node"]: n["version"] for n in httpx.get(f"{self.cluster.web.url}/v1/nodes").json()}
+        return {
+            n["node"]: n["version"] for n in httpx.get(f"{self.cluster.web.url}/v1/nodes", timeout=60).json()
+        }
 
     @property
     def settings(self) -> Settings:
         return read_settings(self.cluster.commands)
 
 
-@pytest.fixture
-def running(tmp_path: Path, small_bundle: Path) -> Iterator[Running]:
-    artifacts = tmp_path / "artifacts"
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, small_bundle: Path) -> Iterator[Running]:
+    """Run one cluster for all tests but the last: each finds a champion and promotes versions after it."""
+    home = tmp_path_factory.mktemp("running")
+    artifacts = home / "artifacts"
     shutil.copytree(small_bundle, artifacts)
     (artifacts / SIGNATURE_FILE).write_bytes(KEY.sign((artifacts / MANIFEST).read_bytes()))
     environment = os.environ | {
         "FRAUD_ARTIFACTS_DIR": str(artifacts),
         "FRAUD_SIGNING_KEY": KEY.seed,
         "FRAUD_TRUSTED_KEYS": base64.b64encode(KEY.public).decode(),
-        "FRAUD_REGISTRY_DIR": str(tmp_path / "registry"),
-        "FRAUD_FEEDBACK_DIR": str(tmp_path / "feedback"),
+        "FRAUD_REGISTRY_DIR": str(home / "registry"),
+        "FRAUD_FEEDBACK_DIR": str(home / "feedback"),
         "FRAUD_COMMIT_SECONDS": "0.2",
         "FRAUD_REFRESH_SECONDS": "600",  # whatever moves a node is a notice, or its start
         "FRAUD_WEBHOOK_SECONDS": "1",
     }
-    cluster = plan_cluster(tmp_path / "cluster", free_port(), [free_port(), free_port()], environment)
-    running = Running(cluster, tmp_path)
+    cluster = plan_cluster(home / "cluster", free_port(), [free_port(), free_port()], environment)
+    running = Running(cluster, home)
     for member in (*cluster.nodes, cluster.web):
         running.start(member)
-    for member in (*cluster.nodes, cluster.web):
-        running.wait_ready(member)
-    yield running
-    for process in running.processes.values():
-        process.kill()
-        process.wait()
+    try:
+        for member in (*cluster.nodes, cluster.web):
+            running.wait_ready(member)
+        yield running
+        for member in (cluster.web, *cluster.nodes):
+            running.stop(member)
+            assert "Traceback" not in running.log(member)
+    finally:
+        for process in running.processes.values():
+            process.kill()
+            process.wait()
+
+
+def now_and_next(running: Running, n_next: int = 1) -> list[str]:
+    """Return the champion's version, and those that the registry has not given away yet."""
+    registry = model_registry(running.settings)
+    champion = registry.aliases().champion or "1.0.0"
+    last = max((int(v.version.rpartition(".")[2]) for v in registry.versions()), default=0)
+    return [champion, *(f"1.0.{last + i}" for i in range(1, n_next + 1))]
 
 
 def fraud(running: Running, *arguments: str) -> str:
@@ -141,7 +158,7 @@ class Load:
         self._pool.shutdown()
 
     def _send(self, worker: int) -> None:
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=60) as client:
             while not self._over.is_set():
                 url = self._urls[worker % len(self._urls)]
                 try:
@@ -164,56 +181,50 @@ class Load:
 
 def test_two_nodes_swap_under_load_without_a_failed_or_mixed_answer(running: Running) -> None:
     web, nodes = running.cluster.web, running.cluster.nodes
-    example = httpx.get(f"{web.url}/v1/examples").json()[0]["transaction"]
-    scored = httpx.post(f"{web.url}/v1/score", json={"transaction": example}).json()
+    example = httpx.get(f"{web.url}/v1/examples", timeout=60).json()[0]["transaction"]
+    scored = httpx.post(f"{web.url}/v1/score", json={"transaction": example}, timeout=60).json()
     flag = {"prediction_id": scored["prediction_id"], "verdict": "wrong", "label": "fraud", "consent": True}
-    receipt = httpx.post(f"{web.url}/v1/flags", json=flag).json()["receipt_id"]
-    wait_for(lambda: httpx.get(f"{web.url}/v1/flags/{receipt}").json()["state"] == "committed")
+    receipt = httpx.post(f"{web.url}/v1/flags", json=flag, timeout=60).json()["receipt_id"]
+    wait_for(lambda: httpx.get(f"{web.url}/v1/flags/{receipt}", timeout=60).json()["state"] == "committed")
+    old, new = now_and_next(running)
     # A handful of held-out frauds cannot prove a margin of 0.02; the gate's own figures are tested elsewhere.
-    assert "recorded 1.0.1" in fraud(running, "retrain", "--margin", "0.5")
+    assert f"recorded {new}" in fraud(running, "retrain", "--margin", "0.5")
 
     with Load([web.url, *(node.url for node in nodes)], example) as load:
-        wait_for(lambda: load.versions["1.0.0"] >= LEAST, 120)
-        fraud(running, "promote", "1.0.1")
-        wait_for(lambda: all(running.serves(node) == "1.0.1" for node in nodes), 60)
-        wanted = load.versions["1.0.1"] + LEAST
-        wait_for(lambda: load.versions["1.0.1"] >= wanted, 120)
+        wait_for(lambda: load.versions[old] >= LEAST, 120)
+        fraud(running, "promote", new)
+        wait_for(lambda: all(running.serves(node) == new for node in nodes), 60)
+        wanted = load.versions[new] + LEAST
+        wait_for(lambda: load.versions[new] >= wanted, 120)
     assert load.failed == []
-    assert load.versions.keys() == {"1.0.0", "1.0.1"} and load.versions.total() >= 2 * LEAST
+    assert load.versions.keys() == {old, new} and load.versions.total() >= 2 * LEAST
     # One transaction: both models' answers of a version never vary, so none was put together from two: each
     # model's differ from one version to the other, so that an answer of both would be a third one.
     assert [len(scores) for scores in load.answers.values()] == [1, 1]
     first, second = (json.loads(scores) for (scores,) in load.answers.values())
     assert all(first[model]["fraud_probability"] != second[model]["fraud_probability"] for model in MODELS)
-    assert load.answers.keys() == {(v, d) for v, d in digests(running).items()}
-    wait_for(lambda: running.board() == {"node-a": "1.0.1", "node-b": "1.0.1"})
-    for member in (web, *nodes):
-        running.stop(member)
-        assert "Traceback" not in running.log(member)
-
-
-def digests(running: Running) -> dict[str, str]:
     registry = model_registry(running.settings)
-    return {v: read_manifest(registry.directory(v))[1] for v in ("1.0.0", "1.0.1")}
+    assert load.answers.keys() == {(v, read_manifest(registry.directory(v))[1]) for v in (old, new)}
+    wait_for(lambda: running.board() == {"node-a": new, "node-b": new})
 
 
 def test_a_node_that_was_down_catches_up_and_the_other_serves_meanwhile(
     running: Running, small_bundle: Path, tmp_path: Path
 ) -> None:
     web, (first, second) = running.cluster.web, running.cluster.nodes
-    example = httpx.get(f"{web.url}/v1/examples").json()[0]["transaction"]
+    example = httpx.get(f"{web.url}/v1/examples", timeout=60).json()[0]["transaction"]
     running.processes[first.name].kill()
     running.processes[first.name].wait()
-    answers = [httpx.post(f"{web.url}/v1/score", json={"transaction": example}) for _ in range(6)]
+    answers = [httpx.post(f"{web.url}/v1/score", json={"transaction": example}, timeout=60) for _ in range(6)]
     assert [a.status_code for a in answers] == [200] * 6
-    registry = model_registry(running.settings)
-    Releases(registry, small_bundle, tmp_path / "releases").record("1.0.1")
-    fraud(running, "promote", "1.0.1")
-    wait_for(lambda: running.serves(second) == "1.0.1")
+    _, new = now_and_next(running)
+    Releases(model_registry(running.settings), small_bundle, tmp_path / "releases").record(new)
+    fraud(running, "promote", new)
+    wait_for(lambda: running.serves(second) == new, 60)
     running.start(first)
     running.wait_ready(first)
-    assert running.serves(first) == "1.0.1"
-    wait_for(lambda: running.board() == {"node-a": "1.0.1", "node-b": "1.0.1"})
+    assert running.serves(first) == new
+    wait_for(lambda: running.board() == {"node-a": new, "node-b": new})
 
 
 def promote_tampered(running: Running, releases: Releases, version: str, altered: str) -> ModelVersion:
@@ -239,38 +250,48 @@ def test_nodes_turn_away_tampered_releases_and_forged_or_replayed_notices(
     running: Running, small_bundle: Path, tmp_path: Path
 ) -> None:
     web, nodes = running.cluster.web, running.cluster.nodes
-    example = httpx.get(f"{web.url}/v1/examples").json()[0]["transaction"]
+    example = httpx.get(f"{web.url}/v1/examples", timeout=60).json()[0]["transaction"]
     releases = Releases(model_registry(running.settings), small_bundle, tmp_path / "releases")
-    releases.record("1.0.1")
-    fraud(running, "promote", "1.0.1")
-    wait_for(lambda: all(running.serves(node) == "1.0.1" for node in nodes), 60)
+    _, sound, *tampered = now_and_next(running, 3)
+    releases.record(sound)
+    fraud(running, "promote", sound)
+    wait_for(lambda: all(running.serves(node) == sound for node in nodes), 60)
+    swaps = [n_swaps(node) for node in nodes]
 
     def post(node: Member, served: ModelVersion, *, secret: str = "", age_s: float = 0) -> httpx.Response:
         at = datetime.now(UTC) - timedelta(seconds=age_s)
         secret = secret or node.environment["FRAUD_NODE_SECRETS"]
         headers, body = notice(served, int(at.timestamp() * 1000), at=at, secret=secret)
         last.append((headers, body))
-        return httpx.post(f"{node.url}/webhooks/model", headers=headers, content=body, timeout=10)
+        return httpx.post(f"{node.url}/webhooks/model", headers=headers, content=body, timeout=60)
 
     last: list[tuple[dict[str, str], bytes]] = []
-    for version, altered, reason in (
-        ("1.0.2", SERVING_FILES["xgboost"], "is not the file that was released"),
-        ("1.0.3", MANIFEST, "its signature does not match its manifest"),
-    ):
+    altered_files = (
+        (SERVING_FILES["xgboost"], "is not the file that was released"),
+        (MANIFEST, "its signature does not match its manifest"),
+    )
+    for version, (altered, reason) in zip(tampered, altered_files, strict=True):
         announced = promote_tampered(running, releases, version, altered)
         for node in nodes:
             assert post(node, announced, secret=SECRET).status_code == 401
             assert post(node, announced, age_s=600).status_code == 401
             assert reason not in running.problems(node), "a forged or stale notice makes nobody look"
             assert post(node, announced).json() == {"reception": "fresh"}
-            again = httpx.post(f"{node.url}/webhooks/model", headers=last[-1][0], content=last[-1][1])
+            again = httpx.post(
+                f"{node.url}/webhooks/model", headers=last[-1][0], content=last[-1][1], timeout=60
+            )
             assert again.json() == {"reception": "duplicate"}
         wait_for(lambda reason=reason: all(reason in running.problems(node) for node in nodes))
         for node in nodes:
-            answer = httpx.post(f"{node.url}/v1/score", json={"transaction": example}, timeout=30).json()
-            assert answer["model_version"] == running.serves(node) == "1.0.1"
-            assert "fraud_node_swaps_total 1.0" in httpx.get(f"{node.url}/metrics").text
-    wait_for(lambda: {n["state"] for n in httpx.get(f"{web.url}/v1/nodes").json()} == {"refused"})
+            answer = httpx.post(f"{node.url}/v1/score", json={"transaction": example}, timeout=60).json()
+            assert answer["model_version"] == running.serves(node) == sound
+        assert [n_swaps(node) for node in nodes] == swaps
+    wait_for(lambda: {n["state"] for n in httpx.get(f"{web.url}/v1/nodes", timeout=60).json()} == {"refused"})
+
+
+def n_swaps(node: Member) -> float:
+    lines = httpx.get(f"{node.url}/metrics", timeout=60).text.splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith("fraud_node_swaps_total "))
 
 
 def free_ports_in_a_row() -> int:

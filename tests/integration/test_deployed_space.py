@@ -75,7 +75,7 @@ def tell(hub: LoopbackHub, demo: Demo, secret: str) -> httpx.Response:
         "updatedRefs": [moved],
     }
     path = webhook["url"].removeprefix("https://org-demo.hf.space")
-    return httpx.post(demo.url + path, json=body, headers={"X-Webhook-Secret": secret}, timeout=30)
+    return httpx.post(demo.url + path, json=body, headers={"X-Webhook-Secret": secret}, timeout=60)
 
 
 def test_a_deployed_space_serves_flags_and_follows_a_promotion(
@@ -94,10 +94,10 @@ def test_a_deployed_space_serves_flags_and_follows_a_promotion(
         python = interpreter(tmp_path / "venv", clean / "requirements.txt")
         demo = Demo(started(hub, tmp_path), tmp_path / "demo.log", cwd=clean, python=python)
         try:
-            assert "Fraud" in httpx.get(demo.url, timeout=30).text
+            assert "Fraud" in httpx.get(demo.url, timeout=60).text
             assert demo.get("/v1/version")["revision"] == hub.repo("model", MODELS).tags["v1.0.0"]
 
-            example = httpx.get(f"{demo.url}/v1/examples").json()[0]["transaction"]
+            example = httpx.get(f"{demo.url}/v1/examples", timeout=60).json()[0]["transaction"]
             scored = demo.post("/v1/score", {"transaction": example})
             flag = {"verdict": "right", "label": "legitimate", "consent": True}
             receipt = demo.post("/v1/flags", flag | {"prediction_id": scored["prediction_id"]})

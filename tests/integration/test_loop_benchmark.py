@@ -36,7 +36,7 @@ def played(home: Path, profile: Profile, champion: Path, days: int, *injections:
 
 @pytest.mark.slow
 def test_what_happens_after_a_midnight_changes_nothing_of_what_is_trained_at_it(
-    tmp_path: Path, small_profile: Profile, small_bundle: Path
+    tmp_path: Path, small_profile: Profile, small_bundle: Path, fewer_parity_rows: None
 ) -> None:
     quiet = played(tmp_path / "quiet", small_profile, small_bundle, 15)
     change = Injection(NEW_TYPOLOGY, 14, 5.0)

@@ -63,7 +63,7 @@ def start(code: str, home: Path) -> subprocess.Popen[str]:
 def kill(process: subprocess.Popen[str]) -> list[str]:
     process.send_signal(signal.SIGKILL)
     # A line without its end was cut by the kill: nobody was told of that receipt.
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=60)[0]
     return [line.strip() for line in output.splitlines(keepends=True) if line.endswith("\n")]
 
 

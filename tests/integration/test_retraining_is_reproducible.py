@@ -28,7 +28,14 @@ def build(profile: Profile, directory: Path, seed: int) -> dict[str, str]:
     rows = feedback_rows(labels, table, plan, profile, NOW)
     assert rows.n_used > 0
     training = train(rows.base, profile, seed=seed, additions=rows.additions, plan=plan)
-    write_bundle(training, directory, version="1.0.1", data_source=source, examples=choose_examples(training))
+    write_bundle(
+        training,
+        directory,
+        version="1.0.1",
+        data_source=source,
+        examples=choose_examples(training),
+        parity_rows=5_000,
+    )
     return {
         path: digest(directory / path) for path in (*SERVING_FILES.values(), FEATURES_FILE, REFERENCE_FILE)
     }

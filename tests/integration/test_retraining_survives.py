@@ -87,7 +87,9 @@ def flagged(tmp_path: Path, small_bundle: Path) -> Callable[[int], str]:
 
 
 @pytest.fixture
-def request_(tmp_path: Path, small_bundle: Path, flagged: Callable[[int], str]) -> Request:
+def request_(
+    tmp_path: Path, small_bundle: Path, flagged: Callable[[int], str], fewer_parity_rows: None
+) -> Request:
     flagged(0)
     return Request(
         registry=ModelRegistry(LocalRepository(tmp_path / "registry")),

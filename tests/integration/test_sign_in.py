@@ -76,7 +76,7 @@ class Visitor:
         at = f"{self._url}/login/huggingface?_target_url=%2F%3Ftab%3Dreview"
         for _ in range(3):
             headers = {"Cookie": f"session={self.session}"} if at.startswith(self._url) else {}
-            answer = httpx.get(at, headers=headers)
+            answer = httpx.get(at, headers=headers, timeout=60)
             assert answer.is_redirect, answer.text
             for cookie in answer.headers.get_list("set-cookie"):
                 name, _, rest = cookie.partition("=")
@@ -88,13 +88,13 @@ class Visitor:
 
     def call(self, element: str, inputs: list[Any]) -> str:
         """Call the endpoint behind a button directly and return all that it answers."""
-        config = httpx.get(f"{self._url}/config").json()
+        config = httpx.get(f"{self._url}/config", timeout=60).json()
         button = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == element)
         number = next(d["id"] for d in config["dependencies"] if [button, "click"] in d["targets"])
         return self._run(number, inputs)
 
     def open_page(self) -> str:
-        config = httpx.get(f"{self._url}/config").json()
+        config = httpx.get(f"{self._url}/config", timeout=60).json()
         number = next(
             d["id"]
             for d in config["dependencies"]
@@ -107,10 +107,10 @@ class Visitor:
         headers = {"Cookie": f"session={self.session}"}
         body = {"fn_index": number, "data": inputs, "session_hash": session}
         httpx.post(
-            f"{self._url}/gradio_api/queue/join?tab=review", json=body, headers=headers
+            f"{self._url}/gradio_api/queue/join?tab=review", json=body, headers=headers, timeout=60
         ).raise_for_status()
         data = f"{self._url}/gradio_api/queue/data?session_hash={session}"
-        with httpx.stream("GET", data, headers=headers, timeout=30) as lines:
+        with httpx.stream("GET", data, headers=headers, timeout=60) as lines:
             for line in lines.iter_lines():
                 if line.startswith("data:") and "process_completed" in line:
                     return json.dumps(json.loads(line[5:]), ensure_ascii=False)
@@ -118,7 +118,7 @@ class Visitor:
 
 
 def flag(space: Demo, number: int = 0) -> str:
-    example = httpx.get(f"{space.url}/v1/examples").json()[number]["transaction"]
+    example = httpx.get(f"{space.url}/v1/examples", timeout=60).json()[number]["transaction"]
     scored = space.post("/v1/score", {"transaction": example})
     alerts = {score["decision"] != "approve" for score in scored["scores"].values()}
     answer = {

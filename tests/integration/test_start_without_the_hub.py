@@ -28,7 +28,7 @@ def test_the_demo_starts_and_serves_while_its_hub_is_down(tmp_path: Path, small_
     demo = Demo(environment, tmp_path / "demo.log")
     try:
         assert "could not be reached" in " ".join(demo.get("/readyz")["problems"])
-        example = httpx.get(f"{demo.url}/v1/examples").json()[0]["transaction"]
+        example = httpx.get(f"{demo.url}/v1/examples", timeout=60).json()[0]["transaction"]
         scored = demo.post("/v1/score", {"transaction": example})
         flag = {
             "prediction_id": scored["prediction_id"],

@@ -52,7 +52,7 @@ class Stranger:
     def __init__(self, demo: Demo) -> None:
         self._url = demo.url
         self._session = uuid.uuid4().hex
-        self._config = httpx.get(f"{demo.url}/config", timeout=30).json()
+        self._config = httpx.get(f"{demo.url}/config", timeout=60).json()
 
     def number(self, element: str, event: str) -> int:
         parts = self._config["components"]
@@ -61,9 +61,9 @@ class Stranger:
 
     def call(self, element: str, event: str, inputs: list[Any]) -> str:
         body = {"fn_index": self.number(element, event), "data": inputs, "session_hash": self._session}
-        httpx.post(f"{self._url}/gradio_api/queue/join", json=body, timeout=30).raise_for_status()
+        httpx.post(f"{self._url}/gradio_api/queue/join", json=body, timeout=60).raise_for_status()
         data = f"{self._url}/gradio_api/queue/data?session_hash={self._session}"
-        with httpx.stream("GET", data, timeout=30) as lines:
+        with httpx.stream("GET", data, timeout=60) as lines:
             for line in lines.iter_lines():
                 if line.startswith("data:") and "process_completed" in line:
                     return json.dumps(json.loads(line[5:]), ensure_ascii=False)
@@ -114,4 +114,4 @@ def test_who_logs_in_proposes_and_then_confirms_what_the_server_kept(place: tupl
     assert "in place of 1.0.1" in maintainer.call("versions-approve", "click", ["en", "", None])
     assert "is the champion" in maintainer.call("versions-confirm", "click", [*STATE, {}, "1.0.2"])
     assert registry.aliases().champion == "1.0.2"
-    assert httpx.get(f"{demo.url}/v1/version", timeout=30).json()["version"] == "1.0.2"
+    assert httpx.get(f"{demo.url}/v1/version", timeout=60).json()["version"] == "1.0.2"

@@ -60,7 +60,7 @@ def test_a_sender_killed_between_send_and_record_is_followed_by_one_that_sends_t
         outbox = WebhookOutbox(path, [there])
         sent = outbox.enqueue("model.promoted", DATA, datetime.now(UTC))
         victims.append(start(path, receiver.url()))
-        output, _ = victims[0].communicate("go\n", timeout=30)
+        output, _ = victims[0].communicate("go\n", timeout=60)
         assert victims[0].returncode == -signal.SIGKILL and output == ""
         clock = Clock(datetime.now(UTC))
         sender = WebhookSender(outbox, WebhookClient(parse_policy("1")), clock=clock)

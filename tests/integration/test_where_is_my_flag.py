@@ -28,7 +28,7 @@ def base(profile: Profile) -> tuple[Transactions, dict[str, Any]]:
     return transactions, dict(source)
 
 
-def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path) -> None:
+def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path, fewer_parity_rows: None) -> None:
     dataset = LocalRepository(tmp_path / "dataset.git")
     registry = ModelRegistry(LocalRepository(tmp_path / "registry"))
     store = FeedbackStore(tmp_path / "outbox", dataset, "n")
@@ -37,8 +37,8 @@ def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path) -> No
     )
     client = TestClient(build_api(service, lambda _: None, lambda: True))  # type: ignore[arg-type]
 
-    def flag(example: int, session: str) -> str:
-        prediction = service.score(service.examples()[example]["transaction"])
+    def flag(example: int, session: str, **changes: object) -> str:
+        prediction = service.score(dict(service.examples()[example]["transaction"]) | changes)
         alerts = {score.decision.value != "approve" for score in prediction.scores.values()}
         verdict = "right" if True in alerts else "wrong"
         given = service.flag(
@@ -50,7 +50,8 @@ def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path) -> No
         body = client.get(f"/v1/flags/{flag_id}").json()
         return body["state"], body["reviewed"], body["used_in"], body["not_used_because"]
 
-    accepted, rejected, young = flag(0, "a"), flag(1, "b"), flag(2, "c")
+    accepted, rejected, agreed = flag(0, "a"), flag(1, "b"), flag(2, "c")
+    young = flag(2, "d", amount=12.34)  # of this one the base table knows nothing
     assert told(accepted) == ("saved", None, None, None)
     service.drain()
     nothing_yet = "no version has been trained since it joined the dataset"
@@ -78,6 +79,7 @@ def test_a_receipt_tells_the_whole_way(tmp_path: Path, small_bundle: Path) -> No
     assert told(rejected) == ("committed", "reject", None, left_out + "a maintainer rejected it")
     too_new = left_out + "it was too new to be used without a review"
     assert told(young) == ("committed", None, None, too_new)
+    assert told(agreed) == ("committed", None, "1.0.1", None), "the base table has it as fraud too"
     late = flag(0, "d")
     service.drain()
     assert told(late) == ("committed", None, None, nothing_yet), "another's flag on the same content"

@@ -64,6 +64,30 @@ POINTS: dict[str, tuple[str, str, int]] = {
     "journal not removed": ("fraud.releasing.ReleaseDesk._forget_rollback", "before", 1),
 }
 
+IMPORTED = (
+    *(f"fraud.retraining.{name}" for name in ("steps", "job", "finishing", "gate_report", "request")),
+    "fraud.cli",
+    "fraud.wiring",
+    "fraud.models.bundle_writer",
+    "fraud.models.figures.drawing",
+    "fraud.models.figures.release",
+    "fraud.data.sources",
+    # What the product puts off until it is used: compiled loops, keys, the libraries that train and draw.
+    "fraud.models.kernels",
+    "fraud.models.many_rows",
+    "fraud.models.shapley",
+    "fraud.models.acceleration",
+    "fraud.monitoring",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
+    "PIL.PngImagePlugin",
+    "pyarrow.dataset",
+    "sklearn.ensemble",
+    "xgboost",
+)
+"""What every child would import anew: more than a second each."""
+
 
 def die() -> None:
     """End as the kernel ends a process: no handler, no buffer, no lock is let go of."""
@@ -103,8 +127,9 @@ def _owner(path: str) -> tuple[Any, str]:
 
 
 def spare(memory: Path) -> None:
-    """Read the base table and train once for all children, and compare fewer rows of the packed models."""
+    """Read the base table, train and draw once for all children; compare fewer rows of the packed models."""
     from fraud.data import sources
+    from fraud.models import bundle_writer
     from fraud.retraining import steps
 
     # A packed forest holds the module with its kernels.
@@ -112,6 +137,7 @@ def spare(memory: Path) -> None:
     sources.load_transactions = _remembered(sources.load_transactions, memory.with_name("table"))
     steps.train = _remembered(steps.train, memory)
     steps.write_bundle = partial(steps.write_bundle, parity_rows=5_000)
+    bundle_writer.write_figures = _drawn_once(bundle_writer.write_figures, memory.with_name("figures"))
 
 
 def _remembered(compute: Callable[..., Any], memory: Path) -> Callable[..., Any]:
@@ -125,6 +151,21 @@ def _remembered(compute: Callable[..., Any], memory: Path) -> Callable[..., Any]
         return result
 
     return remembered
+
+
+def _drawn_once(draw: Callable[..., Any], memory: Path) -> Callable[..., Any]:
+    def drawn(held_out: Any, directory: Path) -> Any:
+        kept = _remembered(lambda: _figures(draw, held_out), memory)()
+        for name, content in kept.items():
+            (directory / name).write_bytes(content)
+        return tuple(kept)
+
+    return drawn
+
+
+def _figures(draw: Callable[..., Any], held_out: Any) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as directory:
+        return {name: (Path(directory) / name).read_bytes() for name in draw(held_out, Path(directory))}
 
 
 def run(order: dict[str, Any]) -> int:
@@ -151,17 +192,7 @@ def run(order: dict[str, Any]) -> int:
 
 def serve() -> None:
     """Answer orders until the input ends."""
-    for module in ("steps", "job", "finishing", "gate_report", "request"):
-        importlib.import_module(f"fraud.retraining.{module}")
-    import matplotlib.pyplot  # noqa: F401
-
-    for module in (
-        "fraud.cli",
-        "fraud.wiring",
-        "fraud.models.bundle_writer",
-        "fraud.data.sources",
-        "xgboost",
-    ):
+    for module in IMPORTED:
         importlib.import_module(module)
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:

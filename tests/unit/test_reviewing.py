@@ -12,7 +12,7 @@ from fraud.feedback.dataset import read_events
 from fraud.feedback.trust import TrustPolicy, decide
 from fraud.records import Decision, Finding, Label, Score
 from fraud.repositories.local import LocalRepository
-from fraud.reviewing import case_value
+from fraud.review_order import case_value
 from fraud.ui.evidence import word_html
 from tests.unit.conftest import NOW
 from tests.unit.test_api import no_background

@@ -102,8 +102,8 @@ class HeldOut:
                 raise _foreign(f"{what}: they come to {found[what]}, the manifest says {value}")
 
     def threshold(self, name: str) -> float:
-        """Return the review cut-off of a model."""
-        return float(self.manifest["models"][name]["thresholds"]["review"])
+        """Return the review cut-off that a model's figures are of."""
+        return float(bundle.judged_entry(self.manifest["models"][name])["review"])
 
     def alerts(self, name: str) -> NDArray[np.bool_]:
         """Return on which transactions a model raises an alert, bool [n]."""

@@ -74,11 +74,25 @@ def test_a_decision_that_differs_is_found_where_no_probability_does_by_much(
     x = hard_rows(packed, 20_000, 0)  # the rows of the first chunk
     moved = replace(packed, base=packed.base + 1e-6)
     theirs, ours = model.predict_proba(x)[:, 1].astype(float), moved.probability(x)
-    row = int(np.argmax(ours - theirs))
+    highest = np.maximum(theirs, original(model)(x))
+    row = int(np.argmax(ours - highest))
     assert np.abs(ours - theirs).max() < 2e-6
-    cut = Thresholds(float(ours[row] + theirs[row]) / 2, 1.0)
+    cut = Thresholds(float(ours[row] + highest[row]) / 2, 1.0)
     with pytest.raises(BundleRefused, match=r"decides \d+ of 20,000 rows otherwise"):
         check_parity("xgboost", model, moved, PLAIN, cut, n_rows=20_000)
+
+
+def test_a_decision_that_the_librarys_own_rounding_makes_refuses_nothing(
+    boosting: tuple[xgboost.XGBClassifier, PackedForest],
+) -> None:
+    model, packed = boosting
+    x = hard_rows(packed, 20_000, 0)
+    theirs, exact = model.predict_proba(x)[:, 1].astype(float), original(model)(x)
+    row = int(np.argmax(np.abs(theirs - exact)))
+    assert abs(theirs[row] - exact[row]) > 2.0**-23
+    cut = Thresholds(float(theirs[row] + exact[row]) / 2, 1.0)
+    assert (theirs[row] >= cut.review) != (packed.probability(x)[row] >= cut.review)
+    check_parity("xgboost", model, packed, PLAIN, cut, n_rows=20_000)
 
 
 def test_the_original_in_double_precision_is_the_library_up_to_its_own_rounding(

@@ -10,7 +10,7 @@ import pytest
 from fraud.data.profile import DAY_MS, Profile, load_profile, parse_profile
 from fraud.data.table import Transactions, read_table, transactions_from_frame
 from fraud.errors import TableError
-from fraud.models.split import Split, labels_as_of, split
+from fraud.models.split import Split, labels_as_of, newest_traffic, split
 
 HANDBOOK = Path(__file__).parents[4] / "shared" / "data" / "handbook_simulated.parquet"
 START = pd.Timestamp("2026-01-01", tz="UTC")
@@ -180,3 +180,30 @@ def test_the_manifests_windows_say_rows_frauds_and_times() -> None:
         "first_at": "2026-02-13T12:00:00+00:00",
         "last_at": "2026-02-22T12:00:00+00:00",
     }
+
+
+def test_the_newest_traffic_is_as_many_days_as_calibrate_all_of_them_after_the_window() -> None:
+    profile = make_profile(**BY_DATES)
+    table = days(profile)
+    newest = newest_traffic(table, split(table, profile, 0), profile)
+    assert newest.tolist() == list(range(90, 100)), "ten days, labelled or not"
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        BY_DATES | {"test_days": 31},  # nine days are left after it
+        {k: v for k, v in BY_DATES.items() if k != "test_days"},  # the window reaches to the end
+        {"test_fraction": 0.3, "calibration_fraction": 0.2},
+    ],
+)
+def test_a_table_that_ends_with_its_window_has_no_newest_traffic(evaluation: dict[str, Any]) -> None:
+    profile = make_profile(**evaluation)
+    table = days(profile)
+    assert len(newest_traffic(table, split(table, profile, 0), profile)) == 0
+
+
+def test_a_table_without_time_has_no_newest_traffic() -> None:
+    profile = make_profile(timed=False)
+    table = days(profile, changes={row: {"paid": float(row)} for row in range(100)})
+    assert len(newest_traffic(table, split(table, profile, 0), profile)) == 0

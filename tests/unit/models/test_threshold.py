@@ -56,6 +56,15 @@ def test_alerts_never_pass_the_budget(seed: int, budget: int, n: int, ties: bool
     assert (probability >= chosen.review).sum() <= budget * 10
 
 
+@pytest.mark.parametrize("gap", [0.1, 1e-12, 0.0])
+def test_the_cut_off_lies_half_way_to_the_next_score_so_that_no_last_digit_decides(gap: float) -> None:
+    probability = np.concatenate([np.full(90, 0.3), np.full(10, 0.3 + gap)])
+    chosen = choose_thresholds(probability, days(100, 1), 100.0, costs(alerts_per_day=10)).review
+    assert (probability >= chosen).sum() == (10 if gap else 0)
+    if gap:
+        assert abs(chosen - (0.3 + gap / 2)) < 1e-15
+
+
 def test_a_budget_that_is_not_reached_changes_nothing() -> None:
     probability = np.linspace(0, 1, 100)
     free = choose_thresholds(probability, days(100, 10), 100.0, costs())
