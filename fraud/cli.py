@@ -19,6 +19,7 @@ from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
 from fraud.cli_release import add_release_commands
 from fraud.cli_retrain import add_retraining_commands
+from fraud.cli_scale import add_engine_options, on_cluster, train_on_cluster
 from fraud.cli_schema import add_schema_command
 from fraud.cli_score import add_score_commands
 from fraud.cli_tune import add_tune
@@ -76,10 +77,13 @@ def _add_data_commands(commands: Any) -> None:
     train.add_argument("--out", type=Path, help="directory of the bundle (default: artifacts/)")
     train.add_argument("--seed", type=int, default=7)
     train.add_argument("--release", default="1.0.0", metavar="VERSION", help="version in the manifest")
+    add_engine_options(train)
     train.set_defaults(run=_train)
 
     simulate = commands.add_parser("simulate", help="write a table of simulated card payments")
-    simulate.add_argument("--out", type=Path, required=True, help=".parquet or .csv file")
+    simulate.add_argument(
+        "--out", type=Path, required=True, help=".parquet or .csv file, or a directory of them to make"
+    )
     simulate.add_argument("--rows", type=int, default=400_000)
     simulate.add_argument("--days", type=int, default=240)
     simulate.add_argument("--seed", type=int, default=7)
@@ -113,6 +117,8 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
 
     version_key(options.release)
     progress = _progress()
+    if on_cluster(options):
+        return train_on_cluster(options, settings, progress)
     profile = load_profile(options.profile)
     transactions, source = load_transactions(profile, options.data)
     progress(f"{len(transactions):,} transactions of profile {profile.name}")
@@ -143,6 +149,12 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
 def _simulate(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.data.simulate import simulate
 
+    if not options.out.suffix:
+        from fraud.data.simulate.streaming import write_simulated
+
+        n_rows, n_files = write_simulated(options.out, options.rows, options.seed, options.days)
+        print(f"wrote {n_rows:,} rows to {n_files} files in {options.out}")
+        return
     frame = simulate(n_transactions=options.rows, seed=options.seed, days=options.days)
     if options.out.suffix == ".csv":
         frame.to_csv(options.out, index=False)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fraud.cli_scale import add_engine_options, read_by
 from fraud.errors import SettingsError
 from fraud.settings import Settings
 
@@ -32,6 +33,7 @@ def add_monitor_command(commands: Any) -> None:
     monitor.add_argument("--out", type=Path, metavar="DIR", help="directory of the report")
     monitor.add_argument("--simulated", type=Path, metavar="DIR", help="what simulate-production wrote")
     monitor.add_argument("--language", choices=("en", "pt-BR"), default="en", help="of report.html")
+    add_engine_options(monitor)
     monitor.set_defaults(run=_monitor)
 
 
@@ -102,25 +104,29 @@ def _monitor(options: argparse.Namespace, settings: Settings) -> int:
     directory = own.directory if played is None else played / "monitoring"
     out = options.out or directory / "report"
     evidence = EvidencePolicy(answers=AnswerPolicy(error=own.answer_error))
-    outcome = monitor(
-        expected=expectation_of(bundle),
-        dataset=dataset_repository(settings) if played is None else LocalRepository(played / "dataset.git"),
-        revision=options.revision,
-        until=until,
-        directory=directory,
-        out=out,
-        policy=MonitoringPolicy(
-            window_days=days,
-            evidence=evidence,
-            segments=SegmentPolicy(evidence=evidence),
-            alerts=AlertPolicy(for_days=own.alert_for_days, keep_firing_days=own.alert_keep_days),
-        ),
-        # A label that is only looked at need not ripen as one that is trained on does.
-        trust=TrustPolicy(quarantine_days=0),
-        language=options.language,
-        simulated=played is not None,
-        notify=lambda transitions: _tell(transitions, settings) if played is None else None,
-    )
+    with read_by(options, out) as reading:
+        outcome = monitor(
+            expected=expectation_of(bundle),
+            dataset=dataset_repository(settings)
+            if played is None
+            else LocalRepository(played / "dataset.git"),
+            revision=options.revision,
+            until=until,
+            directory=directory,
+            out=out,
+            policy=MonitoringPolicy(
+                window_days=days,
+                evidence=evidence,
+                segments=SegmentPolicy(evidence=evidence),
+                alerts=AlertPolicy(for_days=own.alert_for_days, keep_firing_days=own.alert_keep_days),
+            ),
+            # A label that is only looked at need not ripen as one that is trained on does.
+            trust=TrustPolicy(quarantine_days=0),
+            language=options.language,
+            simulated=played is not None,
+            notify=lambda transitions: _tell(transitions, settings) if played is None else None,
+            reading=reading,
+        )
     _print(outcome, bundle.profile, options.language)
     return EXIT_CODES[outcome.state]
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fraud.cli_scale import add_engine_options, on_cluster, score_on_cluster
 from fraud.errors import TableError
 from fraud.settings import Settings
 
@@ -12,11 +13,14 @@ from fraud.settings import Settings
 def add_score_commands(commands: Any) -> None:
     """Add `score` and `key`."""
     score = commands.add_parser("score", help="score every row of a CSV or Parquet file with both models")
-    score.add_argument("file", type=Path)
-    score.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .parquet file to write")
+    score.add_argument("file", type=Path, help="with --engine dask also a directory of Parquet files")
+    score.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the .parquet file to write, or directory"
+    )
     score.add_argument(
         "--rejected", type=Path, metavar="FILE", help="a .csv file for the rows that do not fit"
     )
+    add_engine_options(score)
     score.set_defaults(run=_score)
 
     key = commands.add_parser(
@@ -30,6 +34,8 @@ def _score(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.tables.to_file import score_file
     from fraud.wiring import model_registry
 
+    if on_cluster(options):
+        return score_on_cluster(options, settings)
     if options.out.suffix.lower() not in (".parquet", ".pq"):
         raise TableError(f"{options.out}: name a .parquet file.", code="file")
     if not options.file.is_file():

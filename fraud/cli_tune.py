@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fraud.cli_scale import add_engine_options, loaded_for_search
 from fraud.errors import FraudError, ProfileError
 from fraud.records import MODELS
 from fraud.settings import ROOT, Settings
@@ -37,21 +38,26 @@ def add_tune(commands: Any) -> None:
         action="store_true",
         help="search nothing: the profile's own settings against the libraries' defaults, on the same folds",
     )
+    add_engine_options(tune)
     tune.set_defaults(run=_tune)
 
 
 def _tune(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.data.profile import load_profile
-    from fraud.data.sources import load_transactions
 
+    profile = load_profile(options.profile)
     if options.check:
         from fraud.models.tuning import check
 
-        profile = load_profile(options.profile)
-        transactions, _ = load_transactions(profile, options.data)
-        checked = check(
-            transactions, profile, n_folds=options.folds, seed=options.seed, models=options.models
-        )
+        with loaded_for_search(options, profile) as (transactions, _, judged):
+            checked = check(
+                transactions,
+                profile,
+                n_folds=options.folds,
+                seed=options.seed,
+                models=options.models,
+                judged=judged,
+            )
         print(report(checked, profile))
         return
     try:
@@ -61,9 +67,10 @@ def _tune(options: argparse.Namespace, settings: Settings) -> None:
         raise FraudError("tune needs optuna; install requirements-dev.txt.", code="not_installed") from error
     from fraud.models.tuning import tune
 
-    profile = load_profile(options.profile)
-    transactions, source = load_transactions(profile, options.data)
-    with tqdm(total=options.trials * len(options.models), unit="trial", file=sys.stderr) as bar:
+    with (
+        loaded_for_search(options, profile) as (transactions, source, judged),
+        tqdm(total=options.trials * len(options.models), unit="trial", file=sys.stderr) as bar,
+    ):
 
         def on_trial(name: str, n_done: int) -> None:
             bar.set_description(name)
@@ -80,6 +87,7 @@ def _tune(options: argparse.Namespace, settings: Settings) -> None:
             seed=options.seed,
             models=options.models,
             on_trial=on_trial,
+            judged=judged,
         )
     print(report(tuned, profile))
     if options.write is not None:

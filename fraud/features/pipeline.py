@@ -33,8 +33,13 @@ class FeaturePipeline:
     @classmethod
     def fit(cls, profile: Profile, transactions: Transactions) -> "FeaturePipeline":
         """Learn the order of the levels from the labelled rows of `transactions`."""
-        categories = [f.column for f in profile.fields if f.kind == "category" and f.feature]
-        pipeline = cls(profile, {name: _by_risk(transactions, name) for name in categories})
+        names = category_columns(profile)
+        return cls.from_counts(profile, {name: level_counts(transactions, name) for name in names})
+
+    @classmethod
+    def from_counts(cls, profile: Profile, counts: "Mapping[str, LevelCounts]") -> "FeaturePipeline":
+        """Learn what `fit` does from counts of `level_counts`, one for each of `category_columns`."""
+        pipeline = cls(profile, {name: _by_risk(counts[name]) for name in category_columns(profile)})
         repeated = [name for name in pipeline.names if pipeline.names.count(name) > 1]
         if repeated:
             raise ProfileError(
@@ -107,7 +112,7 @@ class FeaturePipeline:
         if not isinstance(levels, dict):
             raise BundleRefused("features.json: levels is missing; train again.", code="features")
         pipeline = cls(profile, {name: tuple(map(str, values)) for name, values in levels.items()})
-        expected = {f.column for f in profile.fields if f.kind == "category" and f.feature}
+        expected = set(category_columns(profile))
         if document.get("features") != list(pipeline.names) or set(pipeline.levels) != expected:
             raise BundleRefused(
                 "features.json lists other features than the bundle's profile yields; train again.",
@@ -116,16 +121,32 @@ class FeaturePipeline:
         return pipeline
 
 
-def _by_risk(transactions: Transactions, name: str) -> tuple[str, ...]:
+LevelCounts = Mapping[str, tuple[int, int]]
+"""Level -> labelled rows, and frauds among them; levels that occur."""
+
+
+def category_columns(profile: Profile) -> tuple[str, ...]:
+    """Return the categories that are features."""
+    return tuple(f.column for f in profile.fields if f.kind == "category" and f.feature)
+
+
+def level_counts(transactions: Transactions, name: str) -> LevelCounts:
+    """Return a category's counts; those of parts of a table add up to those of the whole."""
     column = transactions.texts[name]
     used = (column.codes >= 0) & ~np.isnan(transactions.labels)
-    codes, labels = column.codes[used], transactions.labels[used]
-    count = np.bincount(codes, minlength=len(column.values)).astype(np.float64)
-    frauds = np.bincount(codes, weights=labels, minlength=len(column.values))
-    base = float(labels.mean()) if len(labels) else 0.0
-    smoothed = (frauds + 20 * base) / (count + 20)  # twenty rows of the base rate: rare levels stay average
-    seen = [i for i in range(len(column.values)) if count[i] > 0]
-    return tuple(column.values[i] for i in sorted(seen, key=lambda i: (smoothed[i], column.values[i])))
+    codes = column.codes[used]
+    count = np.bincount(codes, minlength=len(column.values)).tolist()
+    frauds = np.bincount(codes, weights=transactions.labels[used], minlength=len(column.values)).tolist()
+    found = zip(column.values, count, frauds, strict=True)
+    return {level: (n, int(n_frauds)) for level, n, n_frauds in found if n > 0}
+
+
+def _by_risk(counts: LevelCounts) -> tuple[str, ...]:
+    n_rows = sum(n for n, _ in counts.values())
+    base = sum(frauds for _, frauds in counts.values()) / n_rows if n_rows else 0.0
+    # Twenty rows of the base rate: rare levels stay average.
+    smoothed = {level: (frauds + 20 * base) / (n + 20) for level, (n, frauds) in counts.items()}
+    return tuple(sorted(counts, key=lambda level: (smoothed[level], level)))
 
 
 def _codes(column: Coded, levels: tuple[str, ...]) -> F64:

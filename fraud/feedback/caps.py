@@ -105,7 +105,7 @@ def _groups(labels: Mapping[str, ResolvedLabel], policy: TrustPolicy, base: Base
 
 def _kinds(label: ResolvedLabel) -> tuple[str, ...]:
     """Return under which caps by slice and in all a label falls."""
-    if not label.asked:
+    if not label.asked and not label.in_base:
         return (FLAGS,)
     if label.label is Label.FRAUD:
         return ANSWERS, FRAUDS

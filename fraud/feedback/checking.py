@@ -118,11 +118,12 @@ def _merged(
 def _parsed_blocks(
     snapshot: Path, doomed: Mapping[Path, Doomed]
 ) -> Iterator[tuple[Block, list[tuple[Any, Any]]]]:
-    for block in _blocks(snapshot, doomed):
+    for block in blocks_of(snapshot, doomed):
         yield block, tables_of(block.lines)
 
 
-def _blocks(snapshot: Path, doomed: Mapping[Path, Doomed]) -> Iterator[Block]:
+def blocks_of(snapshot: Path, doomed: Mapping[Path, Doomed]) -> Iterator[Block]:
+    """Yield the lines of a snapshot that are not doomed, in order, in blocks of some megabytes."""
     block, size = Block(), 0
     for path in shards(snapshot):
         shard = path.relative_to(snapshot).as_posix()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from fraud.feedback.parquet import EventWriter, pulled_card
 from fraud.feedback.parsing import parse_line, parse_row
 from fraud.feedback.seen import Seen
 from fraud.feedback.shards import numbered_lines, shards
-from fraud.feedback.withdrawal import doomed_lines, withdrawn_flags
+from fraud.feedback.withdrawal import Doomed, doomed_lines, withdrawn_flags
 from fraud.repositories.port import VersionedRepository
 
 _CONFLICT = "event_id: already used by a row with other content."
@@ -67,13 +67,23 @@ def scan_rows(repository: VersionedRepository, revision: str) -> Iterator[tuple[
     return _scan(repository.snapshot(revision))
 
 
-def scan_tables(repository: VersionedRepository, revision: str) -> Iterator[Any]:
+CheckBlocks = Callable[[Path, Mapping[Path, Doomed]], Iterable[CheckedBlock]]
+"""Returns every line of a snapshot that is not doomed, checked, in order."""
+
+
+def scan_tables(
+    repository: VersionedRepository, revision: str, check: CheckBlocks = check_blocks
+) -> Iterator[Any]:
     """Yield the events of `read_events`, in its order, as Arrow tables: the fast way to read all of them.
 
     Each `pyarrow.Table` has at most a few thousand rows and every column of the schema, in its order
     (`fraud.feedback.parquet.arrow_schema`); none is empty. Bad lines are passed over: `pull` tells of them.
+
+    Parameters
+    ----------
+    check : checks the lines, here or elsewhere
     """
-    return (table for table, _ in _scan_tables(repository.snapshot(revision)) if table.num_rows)
+    return (table for table, _ in _scan_tables(repository.snapshot(revision), check) if table.num_rows)
 
 
 def pull(repository: VersionedRepository, revision: str, out_dir: Path) -> PullReport:
@@ -149,11 +159,13 @@ def _scan(snapshot: Path) -> Iterator[tuple[Row, Event] | Quarantined]:
                     yield Quarantined(shard, number, _CONFLICT)
 
 
-def _scan_tables(snapshot: Path) -> Iterator[tuple[Any, list[Quarantined]]]:
+def _scan_tables(
+    snapshot: Path, check: CheckBlocks = check_blocks
+) -> Iterator[tuple[Any, list[Quarantined]]]:
     """Yield the events of some lines, and what is bad among these, until every line was told of."""
     doomed = doomed_lines(snapshot, withdrawn_flags(snapshot))
     with Seen() as seen:
-        for checked in check_blocks(snapshot, doomed):
+        for checked in check(snapshot, doomed):
             new, refused = _first_seen(checked, seen)
             table = checked.table if all(new) else checked.table.filter(new)
             yield table, [Quarantined(*checked.places[index], reason) for index, reason in refused]

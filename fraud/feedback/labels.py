@@ -34,8 +34,11 @@ class ResolvedLabel:
 
     @property
     def settled(self) -> bool:
-        """Whether it rests on more than what volunteers say; no cap holds it down."""
-        return self.reviewed or self.in_base
+        """Whether no cap holds it down: a maintainer accepted it, or the base table has it as fraud too.
+
+        Of what the table has as legitimate somebody could flag as much as they like, in one slice.
+        """
+        return self.reviewed or (self.in_base and self.label is Label.FRAUD)
 
 
 @dataclass(frozen=True, slots=True)

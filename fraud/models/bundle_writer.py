@@ -241,10 +241,9 @@ def _manifest(training: Training, version: str, data_source: Mapping[str, Any]) 
         "created_at": bundle.now_text(),
         "profile": training.profile.name,
         "seed": training.seed,
-        "data": dict(data_source) | {"n_rows": len(training.transactions)},
+        "data": dict(data_source) | {"n_rows": training.n_rows},
         "n_feedback_rows": training.n_additions,
-        "windows": split.windows(training.transactions)
-        | {"n_dropped_compromised": split.n_dropped_compromised},
+        "windows": training.windows() | {"n_dropped_compromised": split.n_dropped_compromised},
         "note": split.note,
         "thresholds_set_on": _set_on(training),
         "features": list(training.pipeline.names),

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -138,7 +138,7 @@ def fit_random_forest(
             forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
             fitted_by = f"scikit-learn {sklearn.__version__}"
     except InvalidParameterError as error:
-        raise _refused("random_forest", error) from error
+        raise refused("random_forest", error) from error
     forest.n_jobs = 1  # a loaded model must not take every core of a prediction node
     return Fitted(forest, fitted_by)
 
@@ -172,14 +172,10 @@ def fit_xgboost(
     from xgboost import XGBClassifier
     from xgboost.core import XGBoostError
 
-    parameters = dict(SOUND_BOOSTING) | dict(settings.xgboost)
-    _check_names("xgboost", parameters, XGBClassifier().get_params())
-    parameters |= {"tree_method": "hist", "random_state": seed, "n_jobs": usable_cores()}
+    parameters = boosting_parameters(settings, seed, validated=validation is not None, curves=curves)
     fitted_by = f"xgboost {xgboost.__version__}"
     options: dict[str, Any] = {}
     if validation is not None:
-        metrics = ["aucpr", "logloss"] if curves else ["logloss"]
-        parameters |= {"eval_metric": metrics, "early_stopping_rounds": EARLY_STOPPING_ROUNDS}
         # With its own weights the first pair is the training matrix itself, not a second copy of it.
         pairs = [(rows, rows.weights)] if curves else []
         pairs.append((validation, validation.weights))
@@ -191,18 +187,42 @@ def fit_xgboost(
         booster = XGBClassifier(**parameters)
         booster.fit(rows.features, rows.labels, sample_weight=rows.weights, verbose=False, **options)
     except XGBoostError as error:
-        raise _refused("xgboost", error) from error
+        raise refused("xgboost", error) from error
     if validation is None:
         return Fitted(booster, fitted_by)
     if not curves:
         return Fitted(booster, fitted_by, {}, int(booster.best_iteration))
-    history = booster.evals_result()
-    by_round = {
+    return Fitted(booster, fitted_by, curves_of(booster.evals_result()), int(booster.best_iteration))
+
+
+def boosting_parameters(
+    settings: ModelSettings, seed: int, *, validated: bool, curves: bool = True
+) -> dict[str, Any]:
+    """Return all parameters of an XGBClassifier; where it is `validated`, those of early stopping too.
+
+    Raises
+    ------
+    ProfileError
+        A parameter does not exist.
+    """
+    from xgboost import XGBClassifier
+
+    parameters = dict(SOUND_BOOSTING) | dict(settings.xgboost)
+    _check_names("xgboost", parameters, XGBClassifier().get_params())
+    parameters |= {"tree_method": "hist", "random_state": seed, "n_jobs": usable_cores()}
+    if validated:
+        metrics = ["aucpr", "logloss"] if curves else ["logloss"]
+        parameters |= {"eval_metric": metrics, "early_stopping_rounds": EARLY_STOPPING_ROUNDS}
+    return parameters
+
+
+def curves_of(history: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, list[float]]:
+    """Return how training and validation went per round, as XGBoost noted it of its two evaluation sets."""
+    return {
         f"{part}_{metric}": [float(v) for v in history[key][metric]]
         for part, key in (("train", "validation_0"), ("validation", "validation_1"))
         for metric in ("aucpr", "logloss")
     }
-    return Fitted(booster, fitted_by, by_round, int(booster.best_iteration))
 
 
 def _check_names(model: str, parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -215,7 +235,8 @@ def _check_names(model: str, parameters: Mapping[str, Any], known: Mapping[str, 
         )
 
 
-def _refused(model: str, error: Exception) -> ProfileError:
+def refused(model: str, error: BaseException) -> ProfileError:
+    """Return what is said of parameters that a library turned away."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = lines[0].rstrip(".") if lines else type(error).__name__
     return ProfileError(f"models.{model}: {reason}; correct it.", code="profile", field=f"models.{model}")

@@ -6,7 +6,7 @@ and folds are judged by labels as they stood when the test window began, so what
 been chosen on that day.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -199,6 +199,17 @@ def judge(
     if cards and main is not None and data.judged.time_ms is not None:
         precision = card_precision(data.judged, scores, main.column, profile.costs.precision_at)
     return Figures(scores, ap, auc, precision)
+
+
+JudgeFolds = Callable[[str, Sequence[FoldData], ModelSettings, int, Profile, bool], Iterator[Figures]]
+"""Yields what `judge` returns for each fold, in their order; whoever has seen enough stops asking."""
+
+
+def judge_folds(
+    name: str, data: Sequence[FoldData], settings: ModelSettings, seed: int, profile: Profile, cards: bool
+) -> Iterator[Figures]:
+    """Judge one model on folds one after the other, each when it is asked for."""
+    return (judge(name, fold, settings, seed, profile, cards) for fold in data)
 
 
 def prequential_figures(

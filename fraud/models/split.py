@@ -49,7 +49,7 @@ def split(transactions: Transactions, profile: Profile, seed: int) -> Split:
     _check_enough(transactions.labels, profile)
     plan = profile.evaluation
     if isinstance(plan, StratifiedEvaluation):
-        result = _stratified(transactions, plan, seed)
+        result = stratified(transactions.labels, plan, seed)
     elif plan.test_start is not None:
         result = _by_dates(transactions, profile, plan)
     else:
@@ -60,12 +60,17 @@ def split(transactions: Transactions, profile: Profile, seed: int) -> Split:
         labels = labels_as_of(transactions, as_of)[getattr(result, name)]
         for value, word in ((1.0, "frauds"), (0.0, "legitimate transactions")):
             if not (labels == value).any():
-                raise TableError(
-                    f"The {name} part of the evaluation plan holds no {word} ({len(labels):,} rows); "
-                    f'change [evaluation] in the profile "{profile.name}" or bring more data.',
-                    code="empty_part",
-                )
+                raise empty_part(name, word, len(labels), profile)
     return result
+
+
+def empty_part(name: str, word: str, n_rows: int, profile: Profile) -> TableError:
+    """Return what is said of a part of the plan without frauds, or without legitimate transactions."""
+    return TableError(
+        f"The {name} part of the evaluation plan holds no {word} ({n_rows:,} rows); "
+        f'change [evaluation] in the profile "{profile.name}" or bring more data.',
+        code="empty_part",
+    )
 
 
 def _check_enough(labels: NDArray[np.float64], profile: Profile) -> None:
@@ -139,19 +144,25 @@ def _by_fractions(transactions: Transactions, plan: TimeEvaluation) -> Split:
     return Split(before[:n_train], before[n_train:], test, as_of_ms=test_start)
 
 
-def _stratified(transactions: Transactions, plan: StratifiedEvaluation, seed: int) -> Split:
+def stratified(labels: NDArray[np.float64], plan: StratifiedEvaluation, seed: int) -> Split:
+    """Return a random split of the rows with a label, with equal fraud rates; labels float64 [n].
+
+    Raises
+    ------
+    TableError
+        Too few rows have a label.
+    """
     from sklearn.model_selection import train_test_split
 
-    rows = np.flatnonzero(~np.isnan(transactions.labels))
-    labels = transactions.labels[rows]
+    rows = np.flatnonzero(~np.isnan(labels))
     try:
         before, test = train_test_split(
-            rows, test_size=plan.test_fraction, stratify=labels, random_state=seed
+            rows, test_size=plan.test_fraction, stratify=labels[rows], random_state=seed
         )
         train, calibration = train_test_split(
             before,
             test_size=plan.calibration_fraction,
-            stratify=transactions.labels[before],
+            stratify=labels[before],
             random_state=seed,
         )
     except ValueError as error:  # a part would have fewer rows than there are classes

@@ -73,6 +73,28 @@ class Training:
     split: Split
     n_additions: int
     newest: Transactions | None = None
+    whole: "WholeTable | None" = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        return len(self.transactions) if self.whole is None else self.whole.n_rows
+
+    def windows(self) -> dict[str, dict[str, object]]:
+        """Return first and last time, rows and frauds of each part, for the manifest."""
+        return self.split.windows(self.transactions) if self.whole is None else dict(self.whole.windows)
+
+
+@dataclass(frozen=True)
+class WholeTable:
+    """What is told of a table that no process holds: `transactions` are then what a release needs of it.
+
+    Those are the rows that were tested on and the past that serving looks back on, and `split` has their
+    positions; what was trained on is not among them.
+    """
+
+    n_rows: int
+    windows: Mapping[str, dict[str, object]]
 
 
 def train(
@@ -181,7 +203,7 @@ def train_prepared(prepared: Prepared, progress: Progress = lambda message: None
     for name in MODELS:
         progress(f"fitting {name} on {len(prepared.split.train):,} rows")
         models[name] = _train_one(name, prepared)
-        progress(_headline(name, models[name]))
+        progress(headline(name, models[name]))
     return Training(
         profile=prepared.profile,
         seed=prepared.seed,
@@ -195,9 +217,23 @@ def train_prepared(prepared: Prepared, progress: Progress = lambda message: None
 
 
 def _train_one(name: str, run: Prepared) -> TrainedModel:
-    settings = run.profile.models
     parts = Parts(stack(run.train, run.extra), run.calibration, run.profile.evaluation.refit)
-    fitted, final = fit_model(name, parts, settings, run.seed, run.forest_engine)
+    return judged(name, *fit_model(name, parts, run.profile.models, run.seed, run.forest_engine), run)
+
+
+def judged(name: str, fitted: Fitted, final: Fitted, run: Prepared) -> TrainedModel:
+    """Return a fitted model packed, calibrated, with thresholds, and evaluated on the test window.
+
+    Parameters
+    ----------
+    fitted, final : the model that is calibrated, and the one that is released, as `fit_model` returns them
+
+    Raises
+    ------
+    BundleRefused
+        The packed form does not answer as the fitted one does.
+    """
+    settings = run.profile.models
     forest = pack(name, final)
     calibrated = forest if final is fitted else pack(name, fitted)
     _check_parity(name, final, forest, run.test_features)
@@ -289,7 +325,9 @@ def _describe(plan: Split, transactions: Transactions) -> str:
     return text + (dropped if plan.n_dropped_compromised else "")
 
 
-def _headline(name: str, model: TrainedModel) -> str:
+def headline(name: str, model: TrainedModel) -> str:
+    """Return a model's main figures in one line."""
+
     def text(metric: str) -> str:
         e = model.metrics[metric]
         interval = "" if e.low is None else f" [{e.low:.3f}, {e.high:.3f}]"

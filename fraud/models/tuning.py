@@ -19,7 +19,15 @@ from fraud.errors import FraudError, TableError
 from fraud.models import acceleration
 from fraud.models.calibration import fit_calibration
 from fraud.models.fitting import Parts, fit_model, score, stack
-from fraud.models.folds import Figures, FoldData, fold_data, judge, paired_difference, prequential_folds
+from fraud.models.folds import (
+    Figures,
+    FoldData,
+    JudgeFolds,
+    fold_data,
+    judge_folds,
+    paired_difference,
+    prequential_folds,
+)
 from fraud.records import MODELS
 
 if TYPE_CHECKING:
@@ -103,6 +111,7 @@ def tune(
     seed: int = 7,
     models: Sequence[str] = MODELS,
     on_trial: Callable[[str, int], None] = lambda name, n_done: None,
+    judged: JudgeFolds = judge_folds,
 ) -> dict[str, Tuned]:
     """Search both models' hyperparameters, imbalance handling and calibration.
 
@@ -111,6 +120,7 @@ def tune(
     n_trials : per model, counting those already in the study; the profile's own settings are the first
     study : journal file; a later call with the same profile, data and folds goes on where this one stopped
     n_folds : of which the newest is held back
+    judged : fits and judges a model on folds, here or elsewhere
 
     Raises
     ------
@@ -128,8 +138,8 @@ def tune(
     result = {}
     for name in models:
         searched = _study(study, name, profile, data_digest, len(folds), seed)
-        _search(searched, name, data[:-1], profile, n_trials, seed, on_trial)
-        result[name] = _outcome(searched, name, data, profile, seed)
+        _search(searched, name, data[:-1], profile, n_trials, seed, on_trial, judged)
+        result[name] = _outcome(searched, name, data, profile, seed, judged)
     return result
 
 
@@ -140,6 +150,7 @@ def check(
     n_folds: int = 4,
     seed: int = 7,
     models: Sequence[str] = MODELS,
+    judged: JudgeFolds = judge_folds,
 ) -> dict[str, Tuned]:
     """Compare the profile's own settings with the libraries' defaults on the search's folds; search nothing.
 
@@ -151,7 +162,7 @@ def check(
     data = fold_data(transactions, profile, prequential_folds(transactions, profile, n_folds, seed))
     own = profile.models
     return {
-        name: _compared(name, data, own, own.calibration_for(name), profile, seed, origin="check")
+        name: _compared(name, data, own, own.calibration_for(name), profile, seed, judged, origin="check")
         for name in models
     }
 
@@ -204,6 +215,7 @@ def _search(
     n_trials: int,
     seed: int,
     on_trial: Callable[[str, int], None],
+    judged: JudgeFolds,
 ) -> None:
     import optuna
 
@@ -211,8 +223,8 @@ def _search(
         own = not _has_own(searched, name, profile)
         settings = profile.models if own else suggest(trial, name)
         precisions = []
-        for step, fold in enumerate(data):
-            precisions.append(judge(name, fold, settings, seed, profile, cards=False).ap)
+        for step, figures in enumerate(judged(name, data, settings, seed, profile, False)):
+            precisions.append(figures.ap)
             trial.report(float(np.mean(precisions)), step)
             if not own and trial.should_prune():
                 raise optuna.TrialPruned
@@ -280,7 +292,12 @@ def suggest(trial: "optuna.trial.Trial", name: str) -> ModelSettings:
 
 
 def _outcome(
-    searched: "optuna.study.Study", name: str, data: Sequence[FoldData], profile: Profile, seed: int
+    searched: "optuna.study.Study",
+    name: str,
+    data: Sequence[FoldData],
+    profile: Profile,
+    seed: int,
+    judged: JudgeFolds,
 ) -> Tuned:
     trials = sorted(_completed(searched), key=lambda t: -t.mean)
     if not trials:
@@ -297,6 +314,7 @@ def _outcome(
         _best_calibration(name, data, chosen, seed),
         profile,
         seed,
+        judged,
         trials=tuple(trials),
         n_pruned=sum(t.state.name == "PRUNED" for t in searched.trials),
         origin="profile" if _same(name, chosen, profile.models) else "search",
@@ -310,14 +328,16 @@ def _compared(
     calibration: CalibrationMethod,
     profile: Profile,
     seed: int,
+    judged: JudgeFolds,
     *,
     origin: Origin,
     trials: tuple[Trial, ...] = (),
     n_pruned: int = 0,
 ) -> Tuned:
     """Return settings beside the libraries' defaults on every fold."""
-    optimised = tuple(judge(name, d, chosen, seed, profile) for d in data)
-    baseline = tuple(judge(name, untuned(d), default_settings(), seed, profile) for d in data)
+    optimised = tuple(judged(name, data, chosen, seed, profile, True))
+    plain = [untuned(d) for d in data]
+    baseline = tuple(judged(name, plain, default_settings(), seed, profile, True))
     labels = tuple(d.judged.labels for d in data)
     ours, theirs = ([f.scores for f in figures] for figures in (optimised, baseline))
     return Tuned(

@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -44,6 +44,22 @@ _ROWS_AT_ONCE = 50_000
 _SAID = tuple(name for name in COLUMNS if name not in ("transaction_json", "history_json"))
 NEEDED = tuple(dict.fromkeys((*_SAID, "transaction_json")))
 """The columns of the schema that `observe` reads: all but the history that was sent along."""
+
+
+ParseLines = Callable[[Iterable[list[str]], pa.Schema], Iterable[pa.Table]]
+"""Returns the table that some lines of JSON are, for each list of lines, in their order."""
+
+
+def parse_lines(lines: list[str], schema: pa.Schema) -> pa.Table:
+    """Return JSON objects, one each line, as a table; pa.ArrowInvalid if one has another type."""
+    options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    block = pa_json.ReadOptions(block_size=max(1 << 20, 8 * max(map(len, lines)) + 64))
+    return pa_json.read_json(io.BytesIO("\n".join(lines).encode()), read_options=block, parse_options=options)
+
+
+def parse_here(parts: Iterable[list[str]], schema: pa.Schema) -> Iterable[pa.Table]:
+    """Parse one part after the other."""
+    return (parse_lines(lines, schema) for lines in parts)
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,7 @@ def observe(
     as_of: datetime,
     trust: TrustPolicy,
     beginnings: Mapping[str, Beginning] | None = None,
+    parse: ParseLines = parse_here,
 ) -> dict[str, Observed]:
     """Return the predictions made in each stretch with the labels that were known at `as_of`.
 
@@ -139,6 +156,7 @@ def observe(
         read once, and no more is kept of them than is asked for, what was said, and who predicted what when
     stretches : name -> [start, end)
     beginnings : name -> the first days of a model, wherever in the log they are
+    parse : reads the transactions' texts, here or elsewhere
     """
     said: list[Mapping[str, Any]] = []
     voted: list[pa.Table] = []
@@ -164,7 +182,7 @@ def observe(
         parts = seen.pop(name)
         table = pa.concat_tables(parts) if parts else None
         del parts
-        found[name] = _observed(table, labels, answered, profile, as_of)
+        found[name] = _observed(table, labels, answered, profile, as_of, parse)
     return found
 
 
@@ -242,12 +260,13 @@ def _observed(
     answered: pa.Array,
     profile: Profile,
     as_of: datetime,
+    parse: ParseLines,
 ) -> Observed:
     unused: Counter[str] = Counter()
     if seen is None:
         seen = pa.table({name: pa.array([], _type_of(name)) for name in _OBSERVED})
     seen = seen.take(pc.sort_indices(seen, [("recorded_ms", "ascending"), ("event_id", "ascending")]))
-    transactions, fits = _transactions(seen["transaction_json"], profile, as_of)
+    transactions, fits = _transactions(seen["transaction_json"], profile, as_of, parse)
     if not fits.all():
         unused["cannot be read by the profile"] = int((~fits).sum())
         seen = seen.filter(pa.array(fits))
@@ -301,14 +320,16 @@ def _coded(column: pa.ChunkedArray) -> Coded:
     return Coded(codes.astype(np.int32), tuple(encoded.dictionary.to_pylist()))
 
 
-def _transactions(texts: pa.ChunkedArray, profile: Profile, as_of: datetime) -> tuple[Transactions, Any]:
+def _transactions(
+    texts: pa.ChunkedArray, profile: Profile, as_of: datetime, parse: ParseLines
+) -> tuple[Transactions, Any]:
     """Return the transactions row by row, and bool [n], which of the texts could be read.
 
     All are read column-wise at once; only where that is refused is each looked at by itself.
     """
     profile = _lenient(profile)
     try:
-        return _by_column(texts, profile), np.ones(len(texts), bool)
+        return _by_column(texts, profile, parse), np.ones(len(texts), bool)
     except (TableError, pa.ArrowInvalid):
         return _one_by_one(texts, profile, as_of)
 
@@ -326,16 +347,13 @@ def _lenient(profile: Profile) -> Profile:
     return profile.model_copy(update={"fields": fields})
 
 
-def _by_column(texts: pa.ChunkedArray, profile: Profile) -> Transactions:
+def _by_column(texts: pa.ChunkedArray, profile: Profile, parse: ParseLines) -> Transactions:
     if len(texts) == 0:
         return transactions_from_records(profile, [])
-    options = pa_json.ParseOptions(explicit_schema=_schema(profile), unexpected_field_behavior="ignore")
-    parts = []
-    for start in range(0, len(texts), _ROWS_AT_ONCE):  # the texts of all at once would be there three times
-        lines = texts.slice(start, _ROWS_AT_ONCE).to_pylist()
-        block = pa_json.ReadOptions(block_size=max(1 << 20, 8 * max(map(len, lines)) + 64))
-        text = io.BytesIO("\n".join(lines).encode())
-        parts.append(pa_json.read_json(text, read_options=block, parse_options=options))
+    # The texts of all at once would be there three times.
+    starts = range(0, len(texts), _ROWS_AT_ONCE)
+    lines = (texts.slice(start, _ROWS_AT_ONCE).to_pylist() for start in starts)
+    parts = list(parse(lines, _schema(profile)))
     found = transactions_from_frame(pa.concat_tables(parts).to_pandas(), profile)
     return found.take(np.argsort(found.rows, kind="stable"))  # as they were predicted, not as they occurred
 

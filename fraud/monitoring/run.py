@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from fraud.durable import write_text
 from fraud.errors import StorageError
-from fraud.feedback.dataset import scan_tables
+from fraud.feedback.checking import check_blocks
+from fraud.feedback.dataset import CheckBlocks, scan_tables
 from fraud.feedback.trust import TrustPolicy
 from fraud.monitoring.alerts import Alert, AlertPolicy, Finding, Transition, advance, replaced
 from fraud.monitoring.checks import findings_of, state_of
@@ -23,7 +24,7 @@ from fraud.monitoring.ledger import (
     read_ledger,
     write_ledger,
 )
-from fraud.monitoring.observing import NEEDED, Beginning, observe
+from fraud.monitoring.observing import NEEDED, Beginning, ParseLines, observe, parse_here
 from fraud.monitoring.page import page
 from fraud.monitoring.report import prometheus_text, report_of, trend_figures
 from fraud.repositories.port import VersionedRepository
@@ -33,6 +34,14 @@ METRICS: Final = "metrics.prom"
 _YEAR: Final = timedelta(weeks=52)
 """Back to the window's counterpart a year before: whole weeks, so that weekdays stay."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Who reads the log: checks its lines, and parses the transactions in them."""
+
+    check: CheckBlocks = check_blocks
+    parse: ParseLines = parse_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ def monitor(
     language: str = "en",
     simulated: bool = False,
     notify: Callable[[Sequence[Transition]], None] = lambda transitions: None,
+    reading: Reading = Reading(),
 ) -> RunOutcome:
     """Look at the window that ends at `until` and write report.html, report.json and metrics.prom to `out`.
 
@@ -76,6 +86,7 @@ def monitor(
     directory : where the ledger is kept
     simulated : the dataset is a simulated production, and the report says so
     notify : told of alerts that begin or cease to fire, before the run counts as made; may be told twice
+    reading : who reads the log; what is read is the same
 
     Raises
     ------
@@ -101,7 +112,7 @@ def monitor(
             # The pages are drawn again: in this language, and whole again where one was lost.
             _write(where, known, _up_to(ledger, key), expected, language, metrics=not late)
             return RunOutcome(done.state, known, (), repeated=True, written_to=where)
-        examination, labelled, unused = _examine(expected, dataset, sha, until, policy, trust)
+        examination, labelled, unused = _examine(expected, dataset, sha, until, policy, trust, reading)
         findings = findings_of(examination)
         kept = ledger.alerts.get(policy.window_ms, {})
         alerts, transitions = _moved(kept, findings, key, newest, policy.alerts)
@@ -169,9 +180,12 @@ def _examine(
     until: datetime,
     policy: MonitoringPolicy,
     trust: TrustPolicy,
+    reading: Reading,
 ) -> tuple[Examination, int, dict[str, int]]:
     # One table at a time: the log may be years long, and only some weeks of it are looked at.
-    tables = () if revision is None else (t.select(NEEDED) for t in scan_tables(dataset, revision))
+    tables = (
+        () if revision is None else (t.select(NEEDED) for t in scan_tables(dataset, revision, reading.check))
+    )
     length = timedelta(days=policy.window_days)
     delay = timedelta(days=expected.profile.features.label_delay_days)
     stretches = {
@@ -187,6 +201,7 @@ def _examine(
         as_of=until,
         trust=trust,
         beginnings={"baseline": baseline},
+        parse=reading.parse,
     )
     examination = examine(
         expected,

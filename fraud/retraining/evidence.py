@@ -65,6 +65,7 @@ def measure(
         schema_changes=schema_changes(champion.profile, challenger.profile),
         is_major=majors[1] > majors[0],
         gold_uses=gold_uses,
+        at_equal_alerts=costs is not None and average_fraud is not None,
     )
 
 

@@ -180,6 +180,7 @@ class Evidence:
     schema_changes : what a client would notice of the fields and of what a label means
     is_major : whether the challenger's version announces that
     gold_uses : how often the held-out window has judged, this time included
+    at_equal_alerts : whether both versions were judged at what the rule sets on the window's own traffic
     """
 
     models: Mapping[str, ModelEvidence]
@@ -189,6 +190,7 @@ class Evidence:
     schema_changes: Sequence[str]
     is_major: bool
     gold_uses: int
+    at_equal_alerts: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -202,6 +204,7 @@ class Evidence:
             "alert_budget_per_day": self.alert_budget,
             "schema_changes": list(self.schema_changes),
             "gold_uses": self.gold_uses,
+            "at_equal_alerts": self.at_equal_alerts,
         }
 
 

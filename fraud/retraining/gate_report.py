@@ -87,6 +87,7 @@ def _figures(evidence: Evidence, texts: Mapping[str, str]) -> list[Block]:
     return [
         Heading(texts["figures"]),
         Table(texts["figures_caption"], header, rows, n_words=2),
+        Paragraph(texts["equal_alerts" if evidence.at_equal_alerts else "own_cut_offs"], "note"),
         Paragraph(texts["mcnemar_note"], "note"),
     ]
 

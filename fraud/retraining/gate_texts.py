@@ -122,6 +122,10 @@ _PAGE_EN = {
     "calibration_error": "Calibration error / fraud rate",
     "latency": "One transaction, p50",
     "alerts_per_day": "Alerts a day",
+    "own_cut_offs": "Alerts, F1 and slices are at the cut-offs that each version serves with.",
+    "equal_alerts": "Alerts, F1 and slices are at as many alerts for both versions: at the cut-offs that "
+    "costs and the alert budget set on this window's own traffic. The challenger will serve at those of the "
+    "newest traffic.",
     "mcnemar": "Only this one is right (McNemar)",
     "mcnemar_note": "McNemar's test is reported and judges nothing: with few frauds it mostly counts "
     "false alarms.",
@@ -169,6 +173,10 @@ _PAGE_PT = {
     "calibration_error": "Erro de calibração / taxa de fraude",
     "latency": "Uma transação, p50",
     "alerts_per_day": "Alertas por dia",
+    "own_cut_offs": "Alertas, F1 e segmentos valem nos cortes com que cada versão atende.",
+    "equal_alerts": "Alertas, F1 e segmentos valem com o mesmo número de alertas para as duas versões: nos "
+    "cortes que os custos e o orçamento de alertas dão no tráfego desta janela. O desafiante atenderá com "
+    "os do tráfego mais novo.",
     "mcnemar": "Só este acerta (McNemar)",
     "mcnemar_note": "O teste de McNemar é informado e não julga: com poucas fraudes, conta sobretudo "
     "alarmes falsos.",

@@ -78,7 +78,7 @@ def score_sheet(
             read = _read(sheet, matching, scorer, now, folder, report, own, threads)
         rows, n = np.concatenate([*read.rows, np.zeros(0, np.int64)]), read.n_accepted
         if not n:
-            raise _none_fits(read.refused)
+            raise none_fits(read.refused)
         with seconds.timing("history"):
             report("history", 0, n)
             joined, position = _joined(read, scorer, ~own)
@@ -187,8 +187,8 @@ def _read(
         return piece, accepted, typed_cells(accepted, matching, profile)
 
     with (
-        _Cells(folder / ROWS_FILE) as cells,
-        _Cells(folder / TYPED_FILE) as typed_file,
+        CellsFile(folder / ROWS_FILE) as cells,
+        CellsFile(folder / TYPED_FILE) as typed_file,
         closing(_ahead(threads, check, pieces(sheet))) as checked,
     ):
         for piece, accepted, typed in checked:
@@ -209,14 +209,14 @@ def _read(
     return read
 
 
-class _Cells:
-    """A file of Arrow's that begins with its first batch."""
+class CellsFile:
+    """A file of Arrow's that begins with its first batch, and ends with the block that it is opened for."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
 
-    def __enter__(self) -> "_Cells":
+    def __enter__(self) -> "CellsFile":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -224,6 +224,7 @@ class _Cells:
             self._writer.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
+        """Add a batch."""
         if self._writer is None:
             self._writer = pa.ipc.new_file(str(self._path), batch.schema)
         self._writer.write_batch(batch)
@@ -248,7 +249,8 @@ def _joined(read: _Read, scorer: Scorer, others: NDArray[np.bool_]) -> tuple[Tra
     return joined, position
 
 
-def _none_fits(refused: Sequence[Refused]) -> TableError:
+def none_fits(refused: Sequence[Refused]) -> TableError:
+    """Return what is said of a table without one row that fits."""
     if not refused:
         return TableError("The table has no rows.", code="empty")
     first = min(refused, key=lambda one: int(one.rows[0]))

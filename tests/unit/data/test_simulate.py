@@ -6,9 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud.data.simulate import COLUMNS, TYPOLOGIES, SimulationConfig, TypologyConfig, simulate
+from fraud.data.simulate import (
+    COLUMNS,
+    TYPOLOGIES,
+    SimulationConfig,
+    TypologyConfig,
+    simulate,
+    streaming,
+)
 from fraud.data.simulate.config import stream
 from fraud.data.simulate.population import draw_population
+from fraud.errors import TableError
 
 SMALL = {"n_transactions": 6_000, "days": 30}
 PINNED = "e29ab3c7217683a57a6902626a7dabd929a8203491ebeb393b621b8848345f44"
@@ -25,6 +33,20 @@ def digest(frame: pd.DataFrame) -> str:
 
 def test_the_same_seed_gives_the_same_table_byte_for_byte() -> None:
     assert digest(simulate(3_000, days=20)) == PINNED
+
+
+def test_a_table_written_day_by_day_is_the_table_drawn_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(streaming, "FILE_ROWS", 2_000)
+    n_rows, n_files = streaming.write_simulated(tmp_path / "table", 6_000, 7, 30)
+    parts = [pd.read_parquet(path) for path in sorted((tmp_path / "table").iterdir())]
+    whole = simulate(**SMALL)
+    assert (n_rows, n_files) == (len(whole), 3) == (len(whole), len(parts))
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
+
+
+def test_more_rows_a_day_than_ids_can_tell_apart_are_refused() -> None:
+    with pytest.raises(TableError, match="ask for more days"):
+        next(streaming.simulated_days(10_000_000, days=3))
 
 
 def test_another_seed_gives_another_table() -> None:

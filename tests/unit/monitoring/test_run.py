@@ -10,9 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fraud.errors import NotFound, StorageError
+from fraud.feedback import checking
 from fraud.feedback.audit import AuditPolicy
 from fraud.feedback.trust import TrustPolicy
 from fraud.models.bundle import load_bundle
+from fraud.monitoring import observing
 from fraud.monitoring import run as running
 from fraud.monitoring.alerts import AlertPolicy, Transition
 from fraud.monitoring.checks import state_of
@@ -29,7 +31,9 @@ from fraud.production.people import People
 from fraud.production.run import Production
 from fraud.production.world import SimulatedWorld
 from fraud.repositories.local import LocalRepository
+from fraud.scale.monitoring import reading_on
 from fraud.serving.scorer import Scorer
+from tests.unit.scale.conftest import HereAndNow
 
 N_DAYS, BROKEN_FROM = 17, 12
 
@@ -86,6 +90,16 @@ def test_a_healthy_input_is_not_called_drifted(played, tmp_path) -> None:
     report = _run(played, tmp_path).report
     assert report["drift"]["verdict"] == "ok"
     assert not [alert for alert in report["alerts"] if alert["key"].startswith("drift:")]
+
+
+def test_a_log_read_block_by_block_elsewhere_gives_the_same_report(played, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(checking, "_MAX_LINES", 300)
+    monkeypatch.setattr(observing, "_ROWS_AT_ONCE", 200)
+    here = HereAndNow(tmp_path)
+    alone = _run(played, tmp_path / "alone", N_DAYS, days=4).report
+    elsewhere = _run(played, tmp_path / "elsewhere", N_DAYS, days=4, reading=reading_on(here)).report
+    assert here.n_sent > 10
+    assert elsewhere == alone
 
 
 def test_a_column_that_got_stuck_upstream_fires_at_once(played, tmp_path) -> None:

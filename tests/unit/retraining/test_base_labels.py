@@ -143,3 +143,23 @@ def test_what_the_table_does_not_confirm_stays_out(is_fraud, said, reason, base,
     events = young_flag(base, row, small_profile, said)
     found = heed_base(events, decide(events, POLICY, as_of=NOW), base, plan, small_profile, POLICY, NOW)
     assert found.labels == () and [drop.reason for drop in found.dropped] == [reason]
+
+
+def test_legitimate_transactions_of_the_table_cannot_flood_a_slice(heed, base, plan, small_profile) -> None:
+    channel = base.texts["channel"]
+    level = int(channel.codes[plan.train[0]])
+    rows = plan.train[(channel.codes[plan.train] == level) & (base.labels[plan.train] == 0)][:600]
+    labels = tuple(
+        replace(
+            next(iter(heed(lone(base, int(row), small_profile, Label.LEGITIMATE)).labels)),
+            content_digest=f"{number:04}",
+            reporters=(f"r{number}",),
+        )
+        for number, row in enumerate(rows.tolist())
+    )
+    assert sum(label.weight for label in labels) == len(rows)
+    frauds = base_frauds(base, plan, small_profile)
+    name = f"channel={channel.values[level]}"
+    capped = cap(Resolution(labels, ()), POLICY, frauds).labels
+    weight = sum(label.weight for label in capped)
+    assert weight <= POLICY.max_asked * frauds.rows_by_slice[name] * (1 + 1e-9)

@@ -77,3 +77,18 @@ def test_both_languages_have_the_same_texts_with_the_same_blanks() -> None:
         en, pt = texts["en"], texts["pt-BR"]
         assert en.keys() == pt.keys()
         assert {k: blanks(v) for k, v in en.items()} == {k: blanks(v) for k, v in pt.items()}
+
+
+@pytest.mark.parametrize(
+    ("language", "own", "equal"),
+    [
+        ("en", "the cut-offs that each version serves with", "as many alerts for both versions"),
+        ("pt-BR", "nos cortes com que cada versão atende", "o mesmo número de alertas para as duas versões"),
+    ],
+)
+def test_the_page_says_at_which_cut_offs_was_judged(language: str, own: str, equal: str) -> None:
+    at_equal = replace(EVIDENCE, at_equal_alerts=True)
+    pages = [page(report(e, judge(e, GatePolicy())), language) for e in (EVIDENCE, at_equal)]
+    assert own in pages[0] and equal not in pages[0]
+    assert equal in pages[1] and own not in pages[1]
+    assert at_equal.to_json()["at_equal_alerts"] is True

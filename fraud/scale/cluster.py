@@ -1,0 +1,368 @@
+"""The one place that talks to Dask: a cluster to work on, and a function done on every item of a list.
+
+Dask decides what runs where, starts workers that died again, and repeats what they were doing. A function
+that is given to `Engine.each` must write whole files or none, so that doing it twice does no harm.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+import joblib
+
+from fraud.errors import FraudError, SettingsError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Progress = Callable[[str], None]
+COMPARED = ("numpy", "pandas", "pyarrow", "sklearn", "xgboost", "numba", "cloudpickle")
+"""Libraries whose results or files differ from version to version, beside Dask's own list."""
+ANSWERS_WITHIN = "20s"
+"""How long a scheduler that was named is waited for."""
+RETRIES = 3
+"""How often work is begun again after a worker died in it."""
+
+
+class EngineError(FraudError):
+    """The cluster could not do what it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a command says of its cluster.
+
+    Attributes
+    ----------
+    scheduler : address of a running one, such as tcp://10.0.0.5:8786; None starts workers on this machine
+    workers : processes to start here
+    memory_limit : of each of these, such as "2GB"
+    scratch : directory that all workers see, for files between two steps; None makes one beside the result
+    """
+
+    scheduler: str | None = None
+    workers: int = 2
+    memory_limit: str = "2GB"
+    scratch: Path | None = None
+
+
+class Engine:
+    """A connected cluster and a working directory that its workers see."""
+
+    def __init__(self, client: "Client", folder: Path, progress: Progress) -> None:
+        self.client = client
+        self.folder = folder
+        self.progress = progress
+
+    def each(self, function: Callable[..., Result], items: Sequence[Item], *shared: Any) -> list[Result]:
+        """Return function(item, *shared) of every item, in their order.
+
+        Raises
+        ------
+        FraudError
+            What the function raised first, or that a worker died `RETRIES` times over the same item.
+        """
+        from distributed import as_completed
+
+        futures = self.client.map(
+            _called, items, function=function, shared=self._shared(shared), pure=False, key=_name(function)
+        )
+        position = {future.key: i for i, future in enumerate(futures)}
+        results: dict[int, Result] = {}
+        try:
+            with _told():
+                for batch in as_completed(futures, with_results=True, raise_errors=True).batches():
+                    for future, result in batch:
+                        results[position[future.key]] = result
+                        future.release()
+        finally:
+            self.client.cancel(futures)
+        return [results[i] for i in range(len(items))]
+
+    def one_by_one(
+        self, function: Callable[[Item], Result], items: Iterable[Item], ahead: int | None = None
+    ) -> Iterator[Result]:
+        """Yield function(item) of every item in their order; whoever stops asking stops what is not done.
+
+        Parameters
+        ----------
+        ahead : how many items are taken before the first of them is asked for (None: all)
+
+        Raises
+        ------
+        FraudError
+            As `each`.
+        """
+        waiting: deque[Any] = deque()
+        coming = iter(items)
+
+        def fill() -> None:
+            for item in islice(coming, None if ahead is None else max(0, ahead - len(waiting))):
+                waiting.append(self.client.submit(function, item, pure=False, key=None))
+
+        try:
+            fill()
+            while waiting:
+                with _told():
+                    result = waiting[0].result()
+                waiting.popleft()
+                fill()
+                yield result
+        finally:
+            self.client.cancel(list(waiting))
+
+    def _shared(self, values: Sequence[Any]) -> str | None:
+        """Return the file that tasks read what they share from: one in memory would die with its worker."""
+        if not values:
+            return None
+        path = self.folder / f"shared-{uuid4().hex}"
+        joblib.dump(list(values), path)
+        return str(path)
+
+    @property
+    def workers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Address of each worker -> what the scheduler knows of it."""
+        found: Mapping[str, Mapping[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+        return found
+
+    @property
+    def scheduler_host(self) -> str:
+        """Host of the scheduler's address: 127.0.0.1 for own workers."""
+        from distributed.comm import get_address_host
+
+        return str(get_address_host(self.client.scheduler.address))
+
+    def members(self) -> dict[str, int]:
+        """Return address -> process of each worker: one that was started anew is another process."""
+        return self.each_worker(os.getpid)
+
+    def each_worker(self, function: Callable[..., Result], *arguments: Any) -> dict[str, Result]:
+        """Return address of each worker -> what the function returns there."""
+        return dict(self.client.run(function, *arguments))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the smallest worker; that of a small machine where none has a limit."""
+        limits = [int(w["memory_limit"]) for w in self.workers.values() if w.get("memory_limit")]
+        return min(limits, default=4 << 30)
+
+    def say(self, message: str) -> None:
+        """Tell a person on stderr what went wrong and is being done again."""
+        print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in a sentence that a partition is too much for every worker."""
+    from distributed import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise EngineError(
+            "A worker died again and again over the same partition, most likely for want of memory; give the "
+            "workers more (--memory-limit), or cut smaller partitions (--partition-rows).",
+            code="worker_died",
+        ) from error
+
+
+def _called(item: Any, function: Callable[..., Any], shared: str | None) -> Any:
+    return function(item, *(_read_shared(shared) if shared is not None else ()))
+
+
+@lru_cache(maxsize=2)
+def _read_shared(path: str) -> list[Any]:
+    return list(joblib.load(path))
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", "step")).strip("_")
+
+
+def require_dask() -> None:
+    """Raise EngineError if Dask is not installed."""
+    if find_spec("distributed") is None or find_spec("dask") is None:
+        raise EngineError(
+            "--engine dask needs dask and distributed; install requirements-scale.txt.", code="not_installed"
+        )
+
+
+@contextmanager
+def engine(
+    options: EngineOptions, beside: Path, progress: Progress = lambda message: None
+) -> Iterator[Engine]:
+    """Yield a cluster, and end what was started for it.
+
+    Parameters
+    ----------
+    beside : the result's place; files between two steps lie in the same directory unless `scratch` is given
+
+    Raises
+    ------
+    EngineError
+        Dask is not installed, the scheduler does not answer, or has no worker.
+    SettingsError
+        A worker has another version of a library or of this package, or an option has no meaning.
+    """
+    require_dask()
+    parent = options.scratch or beside.absolute().parent
+    if options.scratch is None:
+        parent.mkdir(parents=True, exist_ok=True)
+    if not parent.is_dir():
+        raise SettingsError(f"--scratch {parent}: there is no such directory; make it.", field="--scratch")
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{beside.name}.scale-", dir=parent) as folder,
+        _client(options, Path(folder)) as client,
+    ):
+        _wait_for_workers(client, options)
+        check_versions(client)
+        connected = Engine(client, Path(folder), progress)
+        check_folder(connected, Path(folder))
+        yield connected
+
+
+@contextmanager
+def _client(options: EngineOptions, folder: Path) -> Iterator["Client"]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    # Work that killed one worker is worth another try, work that killed several is not.
+    settings = {"distributed.scheduler.allowed-failures": RETRIES}
+    with dask.config.set(settings):
+        if options.scheduler is not None:
+            with _connected(options.scheduler) as client:
+                yield client
+            return
+        with (
+            _own_memory(options),
+            LocalCluster(
+                n_workers=options.workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=options.memory_limit,
+                host="127.0.0.1",
+                dashboard_address=None,
+                local_directory=str(folder),
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def _connected(scheduler: str) -> "Client":
+    from distributed import Client
+
+    try:
+        return Client(scheduler, timeout=ANSWERS_WITHIN)
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"--scheduler {scheduler[:100]}: no Dask scheduler answers there ({type(error).__name__}); start "
+            "one with `dask scheduler`, or leave the option out.",
+            code="no_scheduler",
+            field="--scheduler",
+        ) from error
+
+
+@contextmanager
+def _own_memory(options: EngineOptions) -> Iterator[None]:
+    from dask.utils import parse_bytes
+
+    if options.workers < 1:
+        raise SettingsError("--workers must be 1 or more.", field="--workers")
+    try:
+        limit = parse_bytes(options.memory_limit)
+    except ValueError:
+        limit = 0
+    if limit < 300_000_000:
+        raise SettingsError(
+            f'--memory-limit must be a size such as 2GB, 300MB at least, and "{options.memory_limit[:20]}" '
+            "is none: the libraries alone take 250MB of a worker.",
+            field="--memory-limit",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of ports and dashboards that nobody asked for
+        yield
+
+
+def _wait_for_workers(client: "Client", options: EngineOptions) -> None:
+    from distributed import TimeoutError as DaskTimeout
+
+    wanted = 1 if options.scheduler is not None else options.workers
+    try:
+        client.wait_for_workers(wanted, timeout=60)
+    except (DaskTimeout, TimeoutError) as error:
+        raise EngineError(
+            "The Dask scheduler has no worker after 60 s; start some with `dask worker ADDRESS`.",
+            code="no_worker",
+        ) from error
+
+
+def check_versions(client: "Client") -> None:
+    """Refuse workers that would compute or write something else than this process.
+
+    Raises
+    ------
+    SettingsError
+        One sentence: which worker has which version of what.
+    """
+    found = client.get_versions(packages=list(COMPARED))
+    ours = _versions(found["client"])
+    for address, versions in found["workers"].items():
+        theirs = _versions(versions)
+        for name, version in ours.items():
+            if theirs.get(name) != version:
+                raise SettingsError(
+                    f"The worker {address} has {name} {theirs.get(name) or '(none)'} and this process "
+                    f"{version}, so it may compute something else; install the same versions on both.",
+                    field="--scheduler",
+                )
+    own = code_digest()
+    for address, digest in client.run(code_digest).items():
+        if digest != own:
+            raise SettingsError(
+                f"The worker {address} has another version of this package; install the same on both.",
+                field="--scheduler",
+            )
+
+
+def _versions(found: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {"python", "dask", "distributed", "msgpack", *COMPARED}
+    versions = {**dict(found.get("host", {})), **dict(found.get("packages", {}))}
+    return {name: version for name, version in versions.items() if name in kept and version is not None}
+
+
+def code_digest() -> str:
+    """Return a digest of this package's source, which stands for its version between releases."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def check_folder(engine: Engine, folder: Path) -> None:
+    """Refuse workers that do not see the working directory; SettingsError says which."""
+    (folder / "seen").touch()
+    found = engine.each_worker(os.path.isfile, str(folder / "seen"))
+    (folder / "seen").unlink()
+    for address, seen in found.items():
+        if not seen:
+            raise SettingsError(
+                f"The worker {address} does not see {folder.parent}; name a directory that all workers share "
+                "with --scratch.",
+                field="--scratch",
+            )
