@@ -171,7 +171,8 @@ def _gold(options: argparse.Namespace, settings: Settings) -> None:
         for uses in gold.windows.values():
             shared = gold.uses(uses.window)
             print(f"{uses.window.digest[:12]}  {uses.window.words}: {shared} of {budget} uses")
-        print(*(f"{name}: the window starts on {day}" for name, day in gold.test_start.items()), sep="\n")
+        for name, day in gold.test_start.items():
+            print(f"{name}: the window starts on {day}")
         if not gold.windows:
             print("no held-out window has judged yet")
         return

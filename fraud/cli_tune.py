@@ -211,14 +211,19 @@ def _inline(table: Mapping[str, Any]) -> str:
 
 
 def with_models(profile: str, section: str) -> str:
-    """Return a profile's text with its [models] section replaced; comments elsewhere stay.
+    """Return a profile's text with its [models] tables replaced, or added; comments elsewhere stay.
 
     Raises
     ------
     ProfileError
-        The text has no [models] section.
+        The text has its models in another form than tables.
     """
-    found = re.search(r"(?ms)^\[models\]\n.*?(?=^\[|\Z)", profile)
-    if found is None:
-        raise ProfileError("The profile has no [models] section to replace; add one.", code="profile")
-    return profile[: found.start()] + section + "\n" * (found.end() < len(profile)) + profile[found.end() :]
+    found = list(re.finditer(r"(?ms)^\[models(?:\.\w+)?\]\n.*?(?=^\[|\Z)", profile))
+    if not found:
+        if re.search(r"(?m)^\s*models\b", profile):
+            raise ProfileError("The profile's models are no [models] section; make them one.", code="profile")
+        return profile.rstrip("\n") + "\n\n" + section
+    rest = profile[found[0].end() :]
+    for table in found[1:]:  # `profile infer` writes one for each model
+        rest = rest.replace(table[0], "", 1)
+    return profile[: found[0].start()] + section + "\n" * bool(rest) + rest

@@ -243,7 +243,25 @@ def test_the_section_that_is_written_is_read_back_as_the_settings_found() -> Non
     assert profile.features == before.features and profile.costs == before.costs
     assert with_models(written, models_section(found, load_profile("handbook"))) == written
     with pytest.raises(ProfileError, match="models"):
-        with_models("name = 'x'\n", models_section(found, load_profile("handbook")))
+        with_models("models = {}\n", models_section(found, load_profile("handbook")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name = 'x'\n",
+        "name = 'x'\n\n[models.random_forest]\na = 1\n\n[models.xgboost]\nb = 2\n",
+        "name = 'x'\n\n[models]\n[models.xgboost]\nb = 2\n\n[costs]\nc = 3\n[models.random_forest]\na = 1\n",
+    ],
+)
+def test_an_inferred_profile_takes_what_was_found_whatever_tables_its_models_are_in(text: str) -> None:
+    import tomllib
+
+    written = with_models(text, "[models]\nxgboost = { d = 4 }\n")
+    before, after = tomllib.loads(text), tomllib.loads(written)
+    assert after.pop("models") == {"xgboost": {"d": 4}}
+    before.pop("models", None)
+    assert after == before and with_models(written, "[models]\nxgboost = { d = 4 }\n") == written
 
 
 def test_a_search_that_found_nothing_leaves_the_settings_as_they_were() -> None:
