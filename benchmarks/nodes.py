@@ -4,7 +4,7 @@
 
 Nodes on loopback behind nginx with deploy/nginx/fraud.conf, whose limit of requests per address is lifted,
 since wrk is one address. On a machine with two cores wrk and nginx need a good part of one, so requests a
-second cannot double there. What tells whether throughput adds up is what a request costs: if two nodes need no
+second cannot double there. What tells is what a request costs: if two nodes need no
 more processor per request than one, as many processes as cores give as many times the requests. Needs nginx
 and wrk.
 """
