@@ -60,6 +60,7 @@ from fraud.retraining.request import Outcome, Request
 from fraud.retraining.slice_gate import SliceFinding, SlicePolicy, judge_slices
 from fraud.serving.scorer import Scorer
 
+CARD = "card_id"
 CHANGE_DAY = 30
 HOSTILE = {"hostile_per_day": 6.0, "hostile_sources": 3, "hostile_from": 10}
 MIN_FRAUDS = SlicePolicy().min_frauds
@@ -153,7 +154,7 @@ class Log:
         log.day = np.concatenate([np.full(len(d.ids), d.day.index) for d in days])
         log.fraud = np.concatenate([d.day.fraud for d in days])
         log.alerted = {m: np.concatenate([d.alerted[m] for d in days]) for m in MODELS}
-        cards = np.concatenate([np.array(d.day.seen.texts["card"].texts(), object) for d in days])
+        cards = np.concatenate([np.array(d.day.seen.texts[CARD].texts(), object) for d in days])
         log.card = np.unique(cards.astype(str), return_inverse=True)[1].astype(np.int64)
         log.groups = {
             "typology": np.concatenate([d.day.typology for d in days]),

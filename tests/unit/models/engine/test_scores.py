@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import xgboost
 
 from fraud.errors import BundleRefused
-from fraud.models import many_rows
+from fraud.models import kernels, many_rows
 from fraud.models.engine import MANY_ROWS, PackedForest, hard_rows, largest_difference
 from fraud.models.packing import pack_random_forest, pack_xgboost
 from tests.unit.models.engine.conftest import N_FEATURES, fit_boosting, fit_forest, table, with_infinities
@@ -147,6 +148,59 @@ def test_a_row_alone_scores_exactly_as_in_any_batch(packed):
     for n in (50, 33, 16, 15, 2):
         assert np.array_equal(packed.raw(x[:n]), alone[:n])
     assert packed.raw(x[:0]).shape == (0,)
+
+
+def test_a_probability_alone_is_to_the_last_bit_that_in_any_batch(packed):
+    x = hard_rows(packed, MANY_ROWS, 14)
+    alone = np.concatenate([packed.probability(x[i : i + 1]) for i in range(len(x))])
+    for n in (MANY_ROWS, 50, 2):
+        assert np.array_equal(packed.probability(x[:n]), alone[:n])
+
+
+@pytest.mark.parametrize("surplus", [-1, 0, 1])
+def test_more_trees_than_descend_together_are_added_up_in_their_order(packed, surplus):
+    trees = kernels.TREES + surplus
+    times = -(-trees // packed.n_trees)
+    sizes = np.tile(np.diff(packed.offsets), times)[:trees]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    nodes = {
+        name: np.tile(getattr(packed, name), times)[: offsets[-1]]
+        for name in ("split", "feature", "missing_left", "cover")
+    }
+    # Leaves of one magnitude add up without rounding, in whatever order.
+    shrunk = nodes["split"] * np.float32(10) ** np.random.default_rng(0).uniform(-15, 0, offsets[-1])
+    nodes["split"] = np.where(nodes["feature"] < 0, shrunk, nodes["split"]).astype(np.float32)
+    large = replace(packed, offsets=offsets, **nodes)
+    x = hard_rows(packed, 40, 15)
+    alone = np.concatenate([large.raw(x[i : i + 1]) for i in range(len(x))])
+    assert np.array_equal(alone[:32], large.raw(x[:32]))
+    leaves = [trace(large, tree, x[0]) for tree in range(large.n_trees)]
+    total = 0.0
+    for leaf in leaves:
+        total += float(leaf)
+    assert alone[0] == (total / trees if large.scale == "probability" else large.base + total)
+
+
+def trace(packed, tree, row):
+    """Return a tree's output for a row, straight from the definition of the format."""
+    node = int(packed.offsets[tree])
+    while packed.feature[node] >= 0:
+        value = row[packed.feature[node]]
+        left = packed.missing_left[node] if np.isnan(value) else value <= packed.split[node]
+        node += 1
+        if not left:  # past the left child's nodes: each split opens a place, each leaf fills one
+            places = 1
+            while places:
+                places += 1 if packed.feature[node] >= 0 else -1
+                node += 1
+    return packed.split[node]
+
+
+def test_rows_scored_on_several_threads_at_once_do_not_meet(packed):
+    x = hard_rows(packed, 400, 16)
+    alone = [packed.probability(x[i : i + 1])[0] for i in range(len(x))]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda i: packed.probability(x[i : i + 1])[0], range(len(x)))) == alone
 
 
 def test_read_only_strided_and_wider_inputs_are_taken(packed):
