@@ -111,11 +111,13 @@ def score_directory(
         There is something at `target`.
     """
     files = parquet_files(source.absolute())
+    n_rows = {path: pq.read_metadata(path).num_rows for path in files}
+    files = tuple(path for path in files if n_rows[path]) or files[:1]  # other engines write empty files too
     for path in (files[0], scorer.bundle.directory):
         check_seen(engine, path)
     sources = [Source(i, path, engine.folder / f"file-{i}") for i, path in enumerate(files)]
     bundle, shuffles = scorer.bundle, shuffles_of(scorer.bundle.profile)
-    n_buckets = max(1, -(-sum(pq.read_metadata(path).num_rows for path in files) // partition_rows))
+    n_buckets = max(1, -(-sum(n_rows.values()) // partition_rows))
     past_ids = engine.folder / "past-ids.arrow"
     ids = [] if scorer.past is None else scorer.past.ids.tolist()
     write_batch(past_ids, pa.RecordBatch.from_arrays([pa.array(ids, pa.string())], names=["ids"]))
