@@ -33,7 +33,16 @@ from fraud.scale.counting import (
     unit_name,
 )
 from fraud.scale.partitions import Partition
-from fraud.scale.shuffle import Asked, Joined, Shuffle, bucket_features, in_reach, join, shuffles_of
+from fraud.scale.shuffle import (
+    PARTITIONS_A_BUCKET,
+    Asked,
+    Joined,
+    Shuffle,
+    bucket_features,
+    in_reach,
+    join,
+    shuffles_of,
+)
 from fraud.scale.splitting import MAX_HELD_OUT, NOTHING, PARTS, TEST, TRAIN, Calendar, Plan, plan_of
 from fraud.scale.typed import from_batch, read_batch, save_array, to_batch, write_batch
 
@@ -116,7 +125,7 @@ def prepare_at_scale(
         or the past that serving needs is more than one process holds.
     """
     folder, shuffles = engine.folder, shuffles_of(profile)
-    n_buckets = max(1, len(partitions))
+    n_buckets = -(-len(partitions) // PARTITIONS_A_BUCKET)
     dropped = _dropped_column(profile)
     counted = engine.each(type_partition, partitions, profile, shuffles, n_buckets, folder, dropped)
     engine.progress(f"{sum(c.n_rows for c in counted):,} transactions in {len(partitions)} partitions")

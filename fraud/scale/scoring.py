@@ -31,6 +31,7 @@ from fraud.records import ModelVersion
 from fraud.scale.cluster import Engine, check_folder, check_seen
 from fraud.scale.partitions import PARTITION_ROWS, parquet_files
 from fraud.scale.shuffle import (
+    PARTITIONS_A_BUCKET,
     PAST_UNIT,
     Asked,
     Joined,
@@ -117,7 +118,7 @@ def score_directory(
         check_seen(engine, path)
     sources = [Source(i, path, engine.folder / f"file-{i}") for i, path in enumerate(files)]
     bundle, shuffles = scorer.bundle, shuffles_of(scorer.bundle.profile)
-    n_buckets = max(1, -(-sum(n_rows.values()) // partition_rows))
+    n_buckets = max(1, -(-sum(n_rows.values()) // (PARTITIONS_A_BUCKET * partition_rows)))
     past_ids = engine.folder / "past-ids.arrow"
     ids = [] if scorer.past is None else scorer.past.ids.tolist()
     write_batch(past_ids, pa.RecordBatch.from_arrays([pa.array(ids, pa.string())], names=["ids"]))

@@ -29,6 +29,8 @@ from fraud.scale.typed import coded_of, numbers_of, read_batch, save_array, writ
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 PAST_UNIT = "past"
+PARTITIONS_A_BUCKET = 2
+"""A bucket's rows, which have few columns, take less room than a partition's; fewer buckets are fewer reads."""
 
 
 @dataclass(frozen=True)
