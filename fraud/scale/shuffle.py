@@ -30,7 +30,7 @@ F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 PAST_UNIT = "past"
 PARTITIONS_A_BUCKET = 2
-"""A bucket's rows, which have few columns, take less room than a partition's; fewer buckets are fewer reads."""
+"""A bucket's rows have few columns, so more of them take the room of a partition; fewer are fewer reads."""
 
 
 @dataclass(frozen=True)
