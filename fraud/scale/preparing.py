@@ -39,6 +39,7 @@ from fraud.scale.shuffle import (
     Joined,
     Shuffle,
     bucket_features,
+    gather_reach,
     in_reach,
     join,
     shuffles_of,
@@ -139,6 +140,7 @@ def prepare_at_scale(
         _check_past(counted, profile, reach_ms)
         asked = Asked(*plan.span_ms, labelled=True, reach_ms=reach_ms)
         _history(engine, partitions, shuffles, n_buckets, asked)
+        gather_reach(shuffles, n_buckets, folder)
     disk = OnDisk(folder, tuple(partitions), len(pipeline.names), _classes(surveyed))
     engine.each(assemble, partitions, pipeline, plan, shuffles, n_buckets, disk)
     prepared = _collected(disk, pipeline, plan, surveyed, profile, seed)
@@ -301,7 +303,7 @@ def assemble(
     if shuffles:
         joined = join(shuffles, n_buckets, disk.folder, partition.number, len(table))
         history = Joined(pipeline.profile, {name: values[chosen] for name, values in joined.items()})
-        kept = kept | in_reach(shuffles, n_buckets, disk.folder, partition.first, len(table))
+        kept = kept | in_reach(disk.folder, partition.first, len(table))
     features = pipeline.transform(table.take(chosen), history)
     observed = labels_as_of(table, plan.as_of_ms)
     for name, code in PARTS.items():
