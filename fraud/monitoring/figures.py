@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from fraud.data.profile import DAY_MS, Profile
 from fraud.formats import number
 from fraud.models.figures.blank import blank_figure
+from fraud.models.figures.labels import unit_name
 from fraud.models.figures.views import plain
 from fraud.models.report import MODEL_COLOURS, MODEL_TITLES
 from fraud.monitoring.ledger import RunLine
@@ -21,8 +22,9 @@ _FLOOR = 1e-4
 """The least share that a logarithmic axis of calibration shows; smaller ones, and none, stand on it."""
 
 
-def _blank(height: int) -> go.Figure:
-    return blank_figure(height, {"l": 56, "r": 16, "t": 8, "b": 44}, LINE)
+def _blank(height: int, language: str) -> go.Figure:
+    blank = blank_figure(height, {"l": 56, "r": 16, "t": 8, "b": 44}, LINE)
+    return blank.update_layout(separators=",." if language.startswith("pt") else ".,")
 
 
 def _time(milliseconds: float) -> datetime:
@@ -35,7 +37,7 @@ def f1_over_time(
     """Return realised F1 with its band, the estimate dotted, versions marked; None without a figure."""
     if not any(run.figures.get(f"f1:{name}") for run in runs for name in MODEL_COLOURS):
         return None
-    figure = _blank(320)
+    figure = _blank(320, language)
     for name, colour in MODEL_COLOURS.items():
         _add_f1(figure, runs, name, colour, language)
         reference = held_out.get(name)
@@ -134,7 +136,7 @@ def drift_ranking(report: Mapping[str, Any], profile: Profile, language: str) ->
     if not columns:
         return None
     ranked = sorted(columns, key=lambda c: (c["verdict"] != "drift", -c["psi"]))[:_MOST_COLUMNS]
-    figure = _blank(_BAR_STEP_PX * len(ranked) + 8)
+    figure = _blank(_BAR_STEP_PX * len(ranked) + 8, language)
     names = [plain(column_name(c["name"], profile, language)) for c in ranked]
     shown = [number(c["psi"], language, 3) for c in ranked]
     places = list(range(len(ranked)))
@@ -156,9 +158,9 @@ def drift_ranking(report: Mapping[str, Any], profile: Profile, language: str) ->
     return figure
 
 
-def before_and_now(curve: Mapping[str, Any], language: str) -> go.Figure:
-    """Return one column's distribution on held-out data and in the window."""
-    figure = _blank(260)
+def before_and_now(curve: Mapping[str, Any], profile: Profile, language: str) -> go.Figure:
+    """Return one column's distribution on held-out data and in the window, in the profile's words."""
+    figure = _blank(260, language)
     names = (say("held_out", language), say("this_window", language))
     if curve["edges"]:
         edges = curve["edges"]
@@ -168,9 +170,9 @@ def before_and_now(curve: Mapping[str, Any], language: str) -> go.Figure:
                 line={"color": colour, "width": 2, "shape": "hv"}, fill="tozeroy", fillcolor=_faint(colour),
             )  # fmt: skip
         figure.update_yaxes(title=say("density", language), rangemode="tozero", nticks=5)
-        figure.update_xaxes(title=plain(curve["unit"]), nticks=6, showgrid=False)
+        figure.update_xaxes(title=plain(unit_name(curve["unit"], language)), nticks=6, showgrid=False)
     else:
-        levels = [plain(_level(level, language)) for level in curve["levels"]]
+        levels = [plain(_level(curve["name"], level, profile, language)) for level in curve["levels"]]
         for name, key, colour in zip(names, ("reference", "current"), (BEFORE, ALERT), strict=True):
             figure.add_bar(x=levels, y=curve[key], name=name, marker={"color": colour})
         figure.update_yaxes(title=say("share", language), tickformat=".0%", rangemode="tozero", nticks=5)
@@ -178,8 +180,12 @@ def before_and_now(curve: Mapping[str, Any], language: str) -> go.Figure:
     return figure
 
 
-def _level(level: str, language: str) -> str:
-    return say("other", language) if level == "other" else level
+def _level(column: str, level: str, profile: Profile, language: str) -> str:
+    if level == "other":
+        return say("other", language)
+    field = profile.by_column.get(column)
+    named = None if field is None else field.level_labels.get(level)
+    return level if named is None else named.in_language(language)
 
 
 def reliability(bands: Sequence[Mapping[str, Any]], model: str, language: str) -> go.Figure | None:
@@ -191,7 +197,7 @@ def reliability(bands: Sequence[Mapping[str, Any]], model: str, language: str) -
     promised = [band for band in bands if band["held_out"] is not None]
     if not told and not promised:
         return None
-    figure, colour = _blank(300), MODEL_COLOURS[model]
+    figure, colour = _blank(300, language), MODEL_COLOURS[model]
     figure.add_scatter(
         x=[_FLOOR, 1], y=[_FLOOR, 1], mode="lines", line={"color": BEFORE, "width": 1.5},
         name=say("as_it_says", language), hoverinfo="skip",
@@ -237,7 +243,7 @@ def latency_over_time(runs: Sequence[RunLine], language: str) -> go.Figure | Non
     known = [(run.until_ms, run.figures.get("latency_p95_ms")) for run in runs]
     if not any(value is not None for _, value in known):
         return None
-    figure = _blank(220)
+    figure = _blank(220, language)
     figure.add_scatter(
         x=[_time(when) for when, _ in known],
         y=[value for _, value in known],

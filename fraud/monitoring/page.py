@@ -186,7 +186,8 @@ def _drift(report: Mapping[str, Any], profile: Profile, language: str) -> list[B
     drifted = {column["name"] for column in drift["columns"] if column["verdict"] == "drift"}
     for curve in [c for c in report["curves"] if c["name"] in drifted][:_CURVES]:
         title = say("curve_question", language, column=column_name(curve["name"], profile, language))
-        blocks.append(Chart(title, say("curve_legend", language), figures.before_and_now(curve, language)))
+        drawn = figures.before_and_now(curve, profile, language)
+        blocks.append(Chart(title, say("curve_legend", language), drawn))
     blocks += [Paragraph(reason(r["code"], r["params"], language)) for r in domain["reasons"]]
     if domain["drivers"]:
         names = ", ".join(column_name(d["column"], profile, language) for d in domain["drivers"])

@@ -222,6 +222,11 @@ class TableDesk:
         """Return what a table holds; NotFound if it was forgotten."""
         return self._find(job_id).sheet
 
+    def columns(self, job_id: str) -> Mapping[str, str] | None:
+        """Return the columns that a table was last scored by; None before, NotFound if it was forgotten."""
+        matching = self._find(job_id).matching
+        return None if matching is None else matching.columns
+
     def close(self) -> None:
         """Stop all work and delete every table."""
         for job_id in list(self._jobs):

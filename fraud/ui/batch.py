@@ -1,6 +1,7 @@
 """The Table tab: a file in, its columns matched, both models' answers for every row out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,7 @@ class BatchTab:
         self._send.click(
             self._flag, [*answer, self._choice, self._page, language], outputs, js=_TICKED, **_QUIET
         )
-        language.input(self._say_again, shown, outputs, **_QUIET)
+        language.input(self._say_again, [*shown, *self._columns.values()], outputs, **_QUIET)
 
     # Before it is scored
 
@@ -223,11 +224,18 @@ class BatchTab:
             sheet = self._desk.sheet(kept)
         except NotFound:
             return {self._kept: ""}
-        return {self._job: kept} | self._about_it(sheet, language) | self._tick(kept, language)
+        return (
+            {self._job: kept}
+            | self._about_it(sheet, language, self._desk.columns(kept))
+            | self._tick(kept, language)
+        )
 
-    def _about_it(self, sheet: Sheet, language: str) -> Updates:
+    def _about_it(self, sheet: Sheet, language: str, chosen: Mapping[str, str] | None = None) -> Updates:
+        """Return the updates that show a table's columns: as they were chosen, or else as guessed."""
         profile = self._service.profile
         matching = guess(sheet, profile)
+        if chosen is not None:
+            matching = replace(matching, columns=chosen)
         missing = [w.column for w in wanted_columns(profile) if w.needed and w.column not in matching.columns]
         first: Mapping[str, str | None] = sheet.sample[0] if sheet.sample else {}
         choices = [(f"\u2014 {text('batch_not_there', language)}", "")]
@@ -377,13 +385,21 @@ class BatchTab:
         return updates | self._show(job, choice, page, flagged, language)
 
     def _say_again(
-        self, job: str, choice: Choice, page: int, flagged: Mapping[int, str], language: str
+        self,
+        job: str,
+        choice: Choice,
+        page: int,
+        flagged: Mapping[int, str],
+        language: str,
+        *chosen: str | None,
     ) -> Updates:
         if not job:
             return {self._problem: ""}
+        columns = {own: name for own, name in zip(self._columns, chosen, strict=True) if name}
         try:
             found = self._desk.progress(job)
-            updates = self._about_it(self._desk.sheet(job), language) | self._tick(job, language)
+            updates = self._about_it(self._desk.sheet(job), language, columns)
+            updates |= self._tick(job, language)
             if found.state == "done":
                 updates |= self._show(job, choice, page, flagged, language, first=True)
                 updates |= self._show(job, choice, page, flagged, language)

@@ -151,6 +151,7 @@ def _head(view: View) -> str:
 
 
 def _words(title: str, note: str) -> str:
+    title = title[:1].upper() + title[1:]
     return f'<h3>{html.escape(title)}</h3><p class="quiet">{html.escape(note)}</p>'
 
 

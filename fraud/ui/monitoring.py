@@ -180,7 +180,9 @@ class MonitoringTab:
 
     def _curve_of(self, report: Mapping[str, Any], column: object, language: str) -> Any:
         curve = next((curve for curve in report["curves"] if curve["name"] == column), None)
-        return _drawn(None if curve is None else figures.before_and_now(curve, language))
+        if curve is None:
+            return _drawn(None)
+        return _drawn(figures.before_and_now(curve, self._service.profile, language))
 
     def _show_calibration(self, report: Mapping[str, Any], language: str) -> dict[Any, Any]:
         updates: dict[Any, Any] = {}

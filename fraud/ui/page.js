@@ -165,6 +165,16 @@
     if (streams && answer.ok && answer.body) listen(answer.clone().body);
     return answer;
   };
+  // Gradio says in English, in passing, what it refuses in the browser: a file of another kind or size.
+  const refused = (said) => /invalid file type/i.test(said) ? "kind" : /size/i.test(said) ? "size"
+    : !navigator.onLine || /fetch|network|connection/i.test(said) ? "lost" : "failed";
+  const translateToasts = () => document.querySelectorAll(".toast-body:is(.error, .warning)").forEach((one) => {
+    const said = one.textContent;
+    if (one.dataset.heeded === said) return;
+    one.dataset.heeded = said;
+    const name = refused(said);
+    if (!noticed || name === "kind" || name === "size") notice(name);
+  });
   addEventListener("offline", () => notice("lost"));
   addEventListener("online", () => { if (noticed === "lost") notice("back"); });
 
@@ -224,6 +234,7 @@
     document.querySelectorAll("button.upload-container[aria-label]").forEach((one) => one.removeAttribute("aria-label"));
     document.querySelectorAll('.empty[aria-label]:not([role])').forEach((one) => one.removeAttribute("aria-label"));
     announce();
+    translateToasts();
     document.querySelectorAll(".snippet .address").forEach((one) => {
       if (one.textContent !== base()) one.textContent = base();
     });

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-NOTICES = ("lost", "back", "full", "queued", "failed", "close", "waiting")
+NOTICES = ("lost", "back", "full", "queued", "failed", "kind", "size", "close", "waiting")
 NOTICE_TEXTS: Mapping[str, tuple[str, str]] = {
     "notice_lost": (
         "The server cannot be reached, so nothing was done. What you typed is still here: check your "
@@ -29,6 +29,17 @@ NOTICE_TEXTS: Mapping[str, tuple[str, str]] = {
         "try again, or reload the page.",
         "Algo deu errado no servidor, e as respostas abaixo podem ser antigas. O que você digitou continua "
         "aqui: tente de novo ou recarregue a página.",
+    ),
+    "notice_kind": (
+        "This kind of file cannot be read here, and it was not sent: choose a table in CSV or Parquet.",
+        "Este tipo de arquivo não pode ser lido aqui, e ele não foi enviado: escolha uma tabela em CSV ou "
+        "Parquet.",
+    ),
+    "notice_size": (
+        "The file is larger than this page takes, and nothing of it was kept: split it, or save it as "
+        "Parquet.",
+        "O arquivo é maior do que esta página aceita, e nada dele foi guardado: divida-o ou salve-o em "
+        "Parquet.",
     ),
     "notice_close": ("Close this message", "Fechar esta mensagem"),
     "notice_waiting": ("Waiting for the server\u2026", "Esperando o servidor\u2026"),

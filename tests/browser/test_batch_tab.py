@@ -111,6 +111,12 @@ def test_other_column_names_are_guessed_and_can_be_corrected(
     expect(tab.locator("#batch-summary")).to_contain_text("60 linhas pontuadas", timeout=60_000)
     tab.locator("#language").get_by_text("English").click()
     expect(tab.locator("#batch-summary")).to_contain_text("60 rows scored")
+    expect(tab.locator("#batch-column-card_id input")).to_have_value(re.compile("^xyz"))
+    expect(tab.locator("html")).to_have_attribute("lang", "en")  # it is remembered from here on
+    tab.reload()
+    tab.get_by_role("tab", name="A table").click()
+    expect(tab.locator("#batch-summary")).to_contain_text("60 rows scored")
+    expect(tab.locator("#batch-column-card_id input")).to_have_value(re.compile("^xyz"))
     tab.locator("#batch-forget").click()
     expect(tab.locator("#batch-opened")).to_be_hidden()
     expect(tab.locator("#batch-summary")).to_be_hidden()
@@ -158,6 +164,16 @@ def test_what_is_no_table_is_answered_in_a_sentence(tab: Page, tmp_path: Path) -
     (tmp_path / "nul.csv").write_bytes(b"a,b\n\0,1\n")
     upload(tab, tmp_path / "nul.csv")
     expect(alert).to_contain_text("NUL", timeout=60_000)
+
+
+def test_a_file_of_another_kind_is_refused_in_the_visitors_language(
+    open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    tab = open_tab(open_page, locale="pt-BR")
+    (tmp_path / "dados.zip").write_bytes(b"PK")
+    upload(tab, tmp_path / "dados.zip")
+    expect(tab.locator("#notice[role=alert]")).to_contain_text("Este tipo de arquivo não pode ser lido aqui")
+    expect(tab.get_by_text("Invalid file type")).to_be_hidden()
 
 
 def test_the_sample_file_can_be_scored_as_it_is(tab: Page) -> None:

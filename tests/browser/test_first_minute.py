@@ -45,6 +45,21 @@ def test_a_portuguese_reader_never_sees_english(browser: Browser, app_url: str) 
     context.close()
 
 
+def test_where_the_system_chooses_the_colours_every_mark_stays(browser: Browser, app_url: str) -> None:
+    context = browser.new_context(forced_colors="active")
+    page = context.new_page()
+    page.goto(app_url)
+    expect(page.locator(".decision")).to_have_count(2)
+    ground = "(one) => getComputedStyle(one).backgroundColor"
+    for mark in (".needle", ".signed .track i.for", ".answer-head .swatch", ".legend i", ".marks .mark"):
+        drawn = page.locator(mark).first.evaluate(ground)
+        assert drawn not in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)", "rgb(0, 0, 0)"), mark
+    chosen = page.locator(".field input[type=radio]:checked").first
+    assert chosen.evaluate("(one) => getComputedStyle(one).appearance") == "auto"
+    assert page.locator("#example-1").evaluate("(one) => getComputedStyle(one).outlineStyle") == "solid"
+    context.close()
+
+
 def test_the_chosen_language_outlives_a_reload(open_page: Open) -> None:
     page = open_page()
     page.locator("#language").get_by_text("Português").click()

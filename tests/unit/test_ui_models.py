@@ -49,7 +49,8 @@ def test_every_figure_has_its_finding_over_it_in_the_visitors_language(tab: Mode
     sheets = shown(tab, tab.look("pt-BR", ""))
     assert set(sheets) == set(tab._sheets)
     for name, (head, plot) in sheets.items():
-        assert head.startswith("<h3>") and json.loads(plot)["data"] is not None, name
+        assert head.startswith("<h3>") and not head[4].islower(), name
+        assert json.loads(plot)["data"] is not None, name
     assert "das fraudes" in sheets["confusion-xgboost"][0]
     assert "Pontuação" in sheets["calibration"][0]
 

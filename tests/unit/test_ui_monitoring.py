@@ -166,7 +166,19 @@ def test_the_column_that_moved_most_is_chosen_and_another_can_be(tab, own) -> No
     assert _look(tab, column="channel")["column"]["value"] == "channel"
     assert _look(tab, column=HOSTILE)["column"]["value"] == "card_age_days"
     drawn = tab._choose("en", "channel")["value"]
-    assert "chip" in drawn.plot
+    assert "Chip and PIN" in drawn.plot
+
+
+def test_figures_speak_the_visitors_language_in_units_levels_and_decimals(tab, own) -> None:
+    write_monitoring(own)
+    updates = _look(tab, "pt-BR")
+    days = json.loads(updates["curve"]["value"].plot)["layout"]
+    assert days["xaxis"]["title"]["text"] == "dias"
+    for plot in ("f1", "curve", "latency", "plot:xgboost"):
+        assert json.loads(updates[plot]["value"].plot)["layout"]["separators"] == ",.", plot
+    channel = json.loads(tab._choose("pt-BR", "channel")["value"].plot)
+    assert {"Chip e senha", "Aproximação"} & set(channel["data"][0]["x"])
+    assert not {"chip", "contactless", "online"} & set(channel["data"][0]["x"])
 
 
 def test_a_window_in_which_nothing_can_be_drawn_says_so(tab, own) -> None:

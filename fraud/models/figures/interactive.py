@@ -25,7 +25,7 @@ from fraud.models.figures.views import (
     plain,
 )
 
-_ROW_PX = 34
+_ROW_PX, _LINE_PX = 34, 17
 _LABEL, _TITLE = 28, 32
 """Characters of a line of an axis's labels and of its title: a phone has room for no more."""
 _STYLES = {"solid": "solid", "dashed": "dash", "dotted": "dot", "points": "solid"}
@@ -174,9 +174,25 @@ def _dots(view: Dots, language: str) -> go.Figure:
         range=[len(rows) - 0.4, -0.6], showgrid=False, showline=False, ticklabelstandoff=6,
     )  # fmt: skip
     _scale(drawn.update_xaxes, view.axis, language)
+    _title_to_the_right(drawn, view.axis)
     if n < 2:
         drawn.update_layout(showlegend=False, margin={"t": 6})
     return drawn
+
+
+def _title_to_the_right(drawn: go.Figure, axis: Axis) -> None:
+    """Write an axis's title under its end, not its middle.
+
+    Long names leave a short axis on a phone: a title in its middle would leave the figure, and plotly pushes
+    one of three lines up into the numbers.
+    """
+    words = _wrapped(axis.words, _TITLE)
+    drawn.update_xaxes(title=None)
+    drawn.update_layout(margin={"b": 34 + _LINE_PX * (words.count("<br>") + 1)})
+    drawn.add_annotation(
+        text=words, x=1, y=0, xref="paper", yref="paper", xanchor="right", yanchor="top", yshift=-24,
+        align="right", showarrow=False, font={"size": 12.5}, name="axis-title",
+    )  # fmt: skip
 
 
 def _add_points(drawn: go.Figure, points: Points, at: Any, view: Dots, language: str) -> None:
