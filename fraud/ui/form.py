@@ -62,9 +62,19 @@ class TransactionForm:
         """Return the widgets' values of what was typed before: column -> value; what cannot be is empty."""
         return [_fitting(field.component, typed.get(field.column)) for field in self._fields]
 
-    def read(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Return the transaction as typed: column -> value."""
-        return {field.column: value for field, value in zip(self._fields, values, strict=True)}
+    def read(self, values: Sequence[Any], language: str = "en") -> dict[str, Any]:
+        """Return the transaction as typed: column -> value; moments also in the language's order."""
+        typed = {field.column: value for field, value in zip(self._fields, values, strict=True)}
+        if language == "pt-BR":
+            for column in typed.keys() & self._moments:
+                typed[column] = iso_moment(typed[column])
+        return typed
+
+    @property
+    def _moments(self) -> set[str]:
+        dates = {field.column for field in self.profile.fields if field.kind == "date"}
+        time = self.profile.columns.time if self.profile.columns.time_unit == "datetime" else None
+        return dates | ({time} if time is not None else set())
 
     def fill(self, transaction: Mapping[str, Any]) -> dict[Any, Any]:
         """Return what shows a transaction: component -> value."""
@@ -222,6 +232,17 @@ def level_name(field: InputField, value: Any, language: str) -> str:
         return text("yes" if value else "no", language)
     named = field.level_labels.get(str(value))
     return named.in_language(language) if named else str(value)
+
+
+def iso_moment(value: Any) -> Any:
+    """Return a moment or date that was written in Brazilian order in ISO order; anything else as it is."""
+    for written, iso in (("%d/%m/%Y %H:%M:%S", " "), ("%d/%m/%Y %H:%M", " "), ("%d/%m/%Y", None)):
+        try:
+            moment = datetime.strptime(str(value).strip(), written)
+        except ValueError:
+            continue
+        return moment.isoformat(iso) if iso is not None else moment.date().isoformat()
+    return value
 
 
 def shown_time(value: Any) -> Any:

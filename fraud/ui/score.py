@@ -210,7 +210,7 @@ class ScoreTab:
         return updates | scored | {self._alert: ""}  # nothing typed yet, so nothing to complain about
 
     def _score_typed(self, language: str, moved: str | None, *values: Any) -> dict[Any, Any]:
-        return self._press(None) | self._score(self._form.read(values), language, moved)
+        return self._press(None) | self._score(self._form.read(values, language), language, moved)
 
     def _score_and_keep(self, language: str, keep: bool, moved: str | None, *values: Any) -> dict[Any, Any]:
         """Score what the form holds; with the person's consent, keep it. What was refused is not kept."""
@@ -221,7 +221,7 @@ class ScoreTab:
         return updates | self._keep.keep(prediction_id, language)
 
     def _choose_entity(self, language: str, moved: str | None, *values: Any) -> dict[Any, Any]:
-        typed = self._form.read(values)
+        typed = self._form.read(values, language)
         assert self._form.entity is not None  # noqa: S101 (wired only then)
         past = self._service.past_of(str(typed[self._form.entity.column] or ""), limit=1)
         if not past:

@@ -34,7 +34,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "from_scratch": ("From scratch", "Do zero"),
     "transaction": ("The transaction", "A transação"),
     "time": ("Date and time (UTC)", "Data e hora (UTC)"),
-    "time_help": ("For example 2026-08-30 18:05.", "Por exemplo 2026-08-30 18:05."),
+    "time_help": ("For example 2026-08-30 18:05.", "Por exemplo 30/08/2026 18:05 ou 2026-08-30 18:05."),
     "time_seconds": ("Time (seconds since {origin})", "Tempo (segundos desde {origin})"),
     "entity_help": (
         "Choose one to fill in its usual values, type another, or leave it empty.",

@@ -5,7 +5,7 @@ import pytest
 
 from fraud.data.profile import Profile
 from fraud.ui.blocks import build_blocks
-from fraud.ui.form import TransactionForm, moment_of, shown_time, time_value
+from fraud.ui.form import TransactionForm, iso_moment, moment_of, shown_time, time_value
 from fraud.ui.language import Localised
 from tests.unit.ui.conftest import StubService, any_profile
 
@@ -73,3 +73,18 @@ def test_times_are_shown_as_people_type_them() -> None:
     assert shown_time("2026-08-30T20:05:00+02:00") == "2026-08-30 18:05"
     assert shown_time("2026-08-30T18:05:09+00:00") == "2026-08-30 18:05:09"
     assert shown_time("rubbish") == "rubbish"
+
+
+@pytest.mark.parametrize(
+    ("written", "iso"),
+    [
+        ("24/09/2026 08:22", "2026-09-24 08:22:00"),
+        (" 4/9/2026 08:22:05 ", "2026-09-04 08:22:05"),
+        ("24/09/2026", "2026-09-24"),
+        ("2026-09-24 08:22", "2026-09-24 08:22"),
+        ("32/09/2026", "32/09/2026"),
+        (None, None),
+    ],
+)
+def test_a_brazilian_moment_is_read_and_anything_else_left_as_it_is(written: object, iso: object) -> None:
+    assert iso_moment(written) == iso

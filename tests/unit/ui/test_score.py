@@ -1,5 +1,6 @@
 """The Score tab's handlers over a real service: what each returns for the page."""
 
+from datetime import datetime
 from typing import Any
 
 import gradio as gr
@@ -34,6 +35,18 @@ def test_what_an_example_fills_in_scores_the_same_when_typed(tab: ScoreTab, lang
     first = tab.show_example(1, language)
     second = tab._score_typed(language, None, *typed(tab, first))
     assert [first[h] for h in tab._answers.heads.values()] == [second[h] for h in tab._answers.heads.values()]
+
+
+def test_a_brazilian_moment_scores_as_the_same_moment(tab: ScoreTab) -> None:
+    values = typed(tab, tab.first_view("pt-BR"))
+    column = list(tab._form.read(values)).index("occurred_at")
+    moment = datetime.fromisoformat(str(values[column]))
+    iso = tab._score_typed("pt-BR", None, *values)
+    values[column] = moment.strftime("%d/%m/%Y %H:%M:%S")
+    brazilian = tab._score_typed("pt-BR", None, *values)
+    heads = tab._answers.heads.values()
+    assert [brazilian[h] for h in heads] == [iso[h] for h in heads] and tab._prediction_id in brazilian
+    assert tab._prediction_id not in tab._score_typed("en", None, *values), "in English it could be either"
 
 
 def test_a_broken_rule_is_said_and_changes_neither_form_nor_answers(tab: ScoreTab) -> None:
