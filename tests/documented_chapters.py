@@ -52,7 +52,12 @@ SETTINGS: dict[str, Callable[[Settings], bool]] = {
 
 def looks_around(o: Operator) -> None:
     assert "champion shipped" in o.types("python -m fraud versions")
-    for name in ("python -m fraud deploy", "python -m fraud score", "python -m fraud tune"):
+    for name in (
+        "python -m fraud deploy",
+        "python -m fraud score",
+        "python -m fraud simulate",
+        "python -m fraud tune",
+    ):
         assert "usage: " in o.types(name, "--help")
     for target in {command.split()[1] for command in documented() if command.startswith("make ")}:
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=True)
@@ -71,6 +76,8 @@ def looks_around(o: Operator) -> None:
     )
     assert "skimmed_merchant" in said
     assert "wrote" in o.types("python -m fraud figures")
+    o.types("python -m fraud simulate --out big --rows 10000000 --days 270")
+    assert list((o.home / "big").iterdir())
     for setting, means in SETTINGS.items():
         assert means(o.reads(setting)), setting
     with o.demo('FRAUD_REVIEW_PASSWORD="at least twelve characters" make demo') as web:
