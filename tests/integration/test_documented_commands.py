@@ -45,7 +45,7 @@ ELSEWHERE = {
     # Its options are tested by the parser, its work apart: a cluster costs seconds.
     "python -m fraud tune --engine dask --data big --trials 20": "tests/unit/scale/"
     "test_search_and_monitoring.py::test_a_search_with_its_folds_elsewhere_finds_the_same",
-    "python -m fraud monitor --engine dask --window 7d": CPU + ": the same cluster again",
+    "python -m fraud monitor --engine dask --window 7d": "a cluster costs seconds; tests/unit/scale",
     "python app.py": "tests/integration/test_the_whole_loop.py::test_sigterm_commits_what_waits",
     "make cluster": "tests/integration/test_cluster.py::"
     "test_the_cluster_command_starts_all_and_sigterm_leaves_no_child",
