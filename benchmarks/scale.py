@@ -5,10 +5,11 @@
     python -m benchmarks.scale score /tmp/t1m --workers 2 --memory-limit 2GB
     python -m benchmarks.scale process /tmp/t1m
     python -m benchmarks.scale curve
+    python -m benchmarks.scale plan
 
 Every run adds a line to --log (default: /tmp/scale.jsonl); `curve` prints all of them as tables, and what a
 million rows cost. Seconds are told twice: by the clock, and of the processors (this process and the workers),
-which is what stays comparable on a machine that others use.
+which is what stays comparable on a machine that others use. `plan` reckons what a billion rows would take.
 """
 
 import argparse
@@ -40,6 +41,11 @@ from fraud.scale.preparing import prepare_at_scale
 from fraud.scale.scoring import score_directory
 from fraud.settings import read_settings
 
+WORKERS, CORES, WORKER_BYTES = 8, 16, 64e9
+"""Of the plan: enough memory for what boosting holds."""
+BUSY, PRICE = 0.5, 0.05
+"""Assumed, not measured: the share of paid time that is worked, and a list price of general machines."""
+SHARE_OF_MEMORY, BYTES_PER_FOREST_ROW = 0.6, 880
 STEPS = {
     "type_partition": "read, type, scatter",
     "survey": "count",
@@ -219,11 +225,54 @@ def curve(lines: Sequence[dict[str, Any]]) -> str:
     return "\n".join(shown)
 
 
+def plan(lines: Sequence[dict[str, Any]], rows: float = 1e9) -> str:
+    """Return what so many rows would take, computed from the newest largest runs of `train` and `score`.
+
+    A plan and no measurement: processor seconds are taken to grow with the rows, which history features,
+    boosting and scoring do in these runs, and machines to be busy for `BUSY` of the time that is paid for.
+    """
+    run = {
+        what: max((x for x in lines if x["what"] == what), key=lambda x: x["rows"])
+        for what in ("train", "score")
+    }
+    factor = {what: rows / one["rows"] for what, one in run.items()}
+    steps = {
+        f"{what}: {step}": seconds[1] * factor[what] / 3600
+        for what, one in run.items()
+        for step, seconds in one["steps"].items()
+        if step != "random_forest"  # its sample is bounded by a worker's memory, not by the table
+    }
+    forest = run["train"]["steps"]["random_forest"][1]
+    per_row = forest / run["train"]["random_forest_rows"]
+    sampled = SHARE_OF_MEMORY * WORKER_BYTES / (BYTES_PER_FOREST_ROW)
+    steps["train: random_forest (a sample of each worker's own)"] = per_row * sampled / 3600
+    hours = sum(steps.values())
+    cores = WORKERS * CORES
+    wall = hours / cores / BUSY
+    boosted = run["train"]["xgboost_rows"] * factor["train"]
+    shown = [f"| step | core hours for {rows:,.0f} rows |", "|---|---|"]
+    shown += [f"| {step} | {value:,.1f} |" for step, value in steps.items()]
+    shown += [
+        f"| **all** | **{hours:,.1f}** |",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| table, Parquet | {run['train']['on_disk'] * factor['train'] / 1e9:,.0f} GB |",
+        f"| working directory while training | {run['train']['disk'] * factor['train'] / 1e9:,.0f} GB |",
+        f"| rows that boosting fits on, and their memory | {boosted / 1e6:,.0f} million, "
+        f"{boosted * 560 / 1e9:,.0f} GB |",
+        f"| workers | {WORKERS} of {CORES} cores and {WORKER_BYTES / 1e9:.0f} GB |",
+        f"| hours, at {BUSY:.0%} busy | {wall:.1f} |",
+        f"| money, at {PRICE} USD per core and hour | {wall * cores * PRICE:,.0f} USD |",
+    ]
+    return "\n".join(shown)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "score", "process", "curve"))
+    parser.add_argument("what", choices=("train", "score", "process", "curve", "plan"))
     parser.add_argument("table", type=Path, nargs="?")
     parser.add_argument("--profile", default="cards")
     parser.add_argument("--bundle", type=Path)
@@ -233,8 +282,9 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir(), "scale.jsonl"))
     options = parser.parse_args()
-    if options.what == "curve":
-        print(curve([json.loads(line) for line in options.log.read_text().splitlines()]))
+    if options.what in ("curve", "plan"):
+        lines = [json.loads(line) for line in options.log.read_text().splitlines()]
+        print((curve if options.what == "curve" else plan)(lines))
         return
     found = {"train": train, "score": score, "process": process}[options.what](options)
     line = {"what": options.what, "workers": options.workers, "memory_limit": options.memory_limit}

@@ -161,7 +161,7 @@ def loaded_for_search(
         if options.data is None:
             table, source = load_transactions(profile, None)
         else:
-            files = parquet_files(options.data)
+            files = parquet_files(options.data.absolute())
             table, digest = load_here(cluster, files, profile, partition_rows(options))
             source = {"source": "directory", "name": options.data.name, "sha256": digest}
         yield table, source, FoldsOnWorkers(cluster)

@@ -112,7 +112,8 @@ def _fit_once(
     # Left to itself the tracker listens on an address that others reach, also where all is on loopback.
     model = DaskXGBClassifier(**own, coll_cfg=Config(tracker_host_ip=engine.scheduler_host))
     model.client = engine.client
-    model.fit(*data, verbose=False, **options)
+    with xgboost.config_context(verbosity=0):  # it warns of its own coll_cfg
+        model.fit(*data, verbose=False, **options)
     plain = XGBClassifier(**parameters)
     plain.load_model(bytearray(model.get_booster().save_raw("ubj")))
     n_rows, n_frauds = (sum(c[i] for c in counts) for i in (0, 1))

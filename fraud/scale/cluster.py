@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import joblib
+import pyarrow as pa
 
 from fraud.errors import FraudError, SettingsError
 
@@ -181,7 +182,10 @@ def _told() -> Iterator[None]:
 
 
 def _called(item: Any, function: Callable[..., Any], shared: str | None) -> Any:
-    return function(item, *(_read_shared(shared) if shared is not None else ()))
+    try:
+        return function(item, *(_read_shared(shared) if shared is not None else ()))
+    finally:
+        pa.default_memory_pool().release_unused()  # what Arrow keeps for later counts as the worker's
 
 
 @lru_cache(maxsize=2)
@@ -219,7 +223,7 @@ def engine(
         A worker has another version of a library or of this package, or an option has no meaning.
     """
     require_dask()
-    parent = options.scratch or beside.absolute().parent
+    parent = (options.scratch or beside.parent).absolute()
     if options.scratch is None:
         parent.mkdir(parents=True, exist_ok=True)
     if not parent.is_dir():
@@ -241,7 +245,9 @@ def _client(options: EngineOptions, folder: Path) -> Iterator["Client"]:
     from distributed import Client, LocalCluster
 
     # Work that killed one worker is worth another try, work that killed several is not.
-    settings = {"distributed.scheduler.allowed-failures": RETRIES}
+    settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": RETRIES}
+    # A worker does one thing at a time, so one that waits for room waits for ever; too much of it is killed.
+    settings["distributed.worker.memory.pause"] = False
     with dask.config.set(settings):
         if options.scheduler is not None:
             with _connected(options.scheduler) as client:
@@ -352,6 +358,16 @@ def code_digest() -> str:
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def check_seen(engine: Engine, path: Path) -> None:
+    """Refuse workers that do not see a file or directory that they must read; SettingsError says which."""
+    for address, seen in engine.each_worker(os.path.exists, str(path.absolute())).items():
+        if not seen:
+            raise SettingsError(
+                f"The worker {address} does not see {path.absolute()}; put it where all workers see it.",
+                field="--scheduler",
+            )
 
 
 def check_folder(engine: Engine, folder: Path) -> None:

@@ -33,7 +33,17 @@ from fraud.scale.counting import (
     unit_name,
 )
 from fraud.scale.partitions import Partition
-from fraud.scale.shuffle import Asked, Joined, Shuffle, bucket_features, in_reach, join, shuffles_of
+from fraud.scale.shuffle import (
+    PARTITIONS_A_BUCKET,
+    Asked,
+    Joined,
+    Shuffle,
+    bucket_features,
+    gather_reach,
+    in_reach,
+    join,
+    shuffles_of,
+)
 from fraud.scale.splitting import MAX_HELD_OUT, NOTHING, PARTS, TEST, TRAIN, Calendar, Plan, plan_of
 from fraud.scale.typed import from_batch, read_batch, save_array, to_batch, write_batch
 
@@ -116,7 +126,7 @@ def prepare_at_scale(
         or the past that serving needs is more than one process holds.
     """
     folder, shuffles = engine.folder, shuffles_of(profile)
-    n_buckets = max(1, len(partitions))
+    n_buckets = -(-len(partitions) // PARTITIONS_A_BUCKET)
     dropped = _dropped_column(profile)
     counted = engine.each(type_partition, partitions, profile, shuffles, n_buckets, folder, dropped)
     engine.progress(f"{sum(c.n_rows for c in counted):,} transactions in {len(partitions)} partitions")
@@ -130,6 +140,7 @@ def prepare_at_scale(
         _check_past(counted, profile, reach_ms)
         asked = Asked(*plan.span_ms, labelled=True, reach_ms=reach_ms)
         _history(engine, partitions, shuffles, n_buckets, asked)
+        gather_reach(shuffles, n_buckets, folder)
     disk = OnDisk(folder, tuple(partitions), len(pipeline.names), _classes(surveyed))
     engine.each(assemble, partitions, pipeline, plan, shuffles, n_buckets, disk)
     prepared = _collected(disk, pipeline, plan, surveyed, profile, seed)
@@ -292,7 +303,7 @@ def assemble(
     if shuffles:
         joined = join(shuffles, n_buckets, disk.folder, partition.number, len(table))
         history = Joined(pipeline.profile, {name: values[chosen] for name, values in joined.items()})
-        kept = kept | in_reach(shuffles, n_buckets, disk.folder, partition.first, len(table))
+        kept = kept | in_reach(disk.folder, partition.first, len(table))
     features = pipeline.transform(table.take(chosen), history)
     observed = labels_as_of(table, plan.as_of_ms)
     for name, code in PARTS.items():

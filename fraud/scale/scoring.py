@@ -28,9 +28,10 @@ from fraud.errors import StorageError
 from fraud.features.history import History
 from fraud.models.bundle import Bundle, load_bundle
 from fraud.records import ModelVersion
-from fraud.scale.cluster import Engine, check_folder
+from fraud.scale.cluster import Engine, check_folder, check_seen
 from fraud.scale.partitions import PARTITION_ROWS, parquet_files
 from fraud.scale.shuffle import (
+    PARTITIONS_A_BUCKET,
     PAST_UNIT,
     Asked,
     Joined,
@@ -110,16 +111,27 @@ def score_directory(
     StorageError
         There is something at `target`.
     """
-    files = parquet_files(source)
+    files = parquet_files(source.absolute())
+    n_rows = {path: pq.read_metadata(path).num_rows for path in files}
+    files = tuple(path for path in files if n_rows[path]) or files[:1]  # other engines write empty files too
+    for path in (files[0], scorer.bundle.directory):
+        check_seen(engine, path)
     sources = [Source(i, path, engine.folder / f"file-{i}") for i, path in enumerate(files)]
     bundle, shuffles = scorer.bundle, shuffles_of(scorer.bundle.profile)
-    n_buckets = max(1, -(-sum(pq.read_metadata(path).num_rows for path in files) // partition_rows))
+    n_buckets = max(1, -(-sum(n_rows.values()) // (PARTITIONS_A_BUCKET * partition_rows)))
     past_ids = engine.folder / "past-ids.arrow"
     ids = [] if scorer.past is None else scorer.past.ids.tolist()
     write_batch(past_ids, pa.RecordBatch.from_arrays([pa.array(ids, pa.string())], names=["ids"]))
     with _appearing(engine, target) as folder:
         accepted = engine.each(
-            accept_file, sources, bundle.directory, shuffles, n_buckets, engine.folder, now, past_ids
+            accept_file,
+            sources,
+            bundle.directory.absolute(),
+            shuffles,
+            n_buckets,
+            engine.folder,
+            now,
+            past_ids,
         )
         n_scored = sum(sum(one.unit_rows) for one in accepted)
         if not n_scored:
@@ -135,7 +147,16 @@ def score_directory(
             work = [(shuffle, bucket) for bucket in range(n_buckets) for shuffle in shuffles]
             engine.each(_one_bucket, work, engine.folder, units)
         engine.progress("scoring")
-        engine.each(score_one, sources, bundle.directory, scorer.version, shuffles, n_buckets, units, folder)
+        engine.each(
+            score_one,
+            sources,
+            bundle.directory.absolute(),
+            scorer.version,
+            shuffles,
+            n_buckets,
+            units,
+            folder,
+        )
         if refused is not None:
             _write_refused(refused, sources)
     return DirectoryResult(
@@ -156,7 +177,7 @@ def _appearing(engine: Engine, target: Path) -> Iterator[Path]:
             code="exists",
         )
     # Beside the target: only within one file system does a name change hands at once.
-    folder = target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}")
+    folder = target.absolute().with_name(f".{target.name}.partial-{uuid4().hex[:8]}")
     try:
         folder.mkdir()
     except OSError as error:

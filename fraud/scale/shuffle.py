@@ -22,13 +22,16 @@ from numpy.typing import NDArray
 
 from fraud.data.profile import HistoryAggregate, Profile
 from fraud.data.table import Transactions
-from fraud.features.history import History
+from fraud.features.history import History, history_names
 from fraud.features.reach import rows_in_reach
 from fraud.scale.typed import coded_of, numbers_of, read_batch, save_array, write_batches
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 PAST_UNIT = "past"
+REACH_FILE = "reach.npy"
+PARTITIONS_A_BUCKET = 2
+"""A bucket's rows have few columns, so more of them take the room of a partition; fewer are fewer reads."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Shuffle:
         """Columns that the features are made of."""
         amount, position = self.profile.columns.amount, self.profile.features.position
         return tuple(dict.fromkeys([*([] if amount is None else [amount]), *(position or ())]))
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the features that are computed after it, in their order."""
+        return [name for aggregate in self.profile.features.history for name in history_names(aggregate)]
 
     def file(self, folder: Path, unit: str) -> Path:
         """Return where a unit's rows lie, a batch for each bucket."""
@@ -189,9 +197,10 @@ def _write_features(path: Path, unit: I64, at: I64, features: dict[str, Any], n_
     order = np.lexsort((at, unit))
     bounds = np.searchsorted(unit[order], np.arange(n_units + 1))
     # The matrix that models see is float32, so nothing is lost by rounding here rather than there.
-    columns = [pa.array(at[order], pa.int32())]
-    columns += [pa.array(values[order].astype(np.float32)) for values in features.values()]
-    batch = pa.RecordBatch.from_arrays(columns, names=["at", *features])
+    values = np.stack([column[order] for column in features.values()], axis=1).astype(np.float32)
+    # One column of rows, not a column for each feature: what is read back is many small pieces.
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    batch = pa.RecordBatch.from_arrays([pa.array(at[order], pa.int32()), rows], names=["at", "features"])
     parts = [batch.slice(low, high - low) for low, high in itertools.pairwise(bounds)]
     write_batches(path, batch.schema, parts)
 
@@ -224,21 +233,27 @@ def join(
     """
     columns: dict[str, F32] = {}
     for shuffle in shuffles:
+        names = shuffle.feature_names
+        values = np.full((n_rows, len(names)), np.nan, np.float32)
         for bucket in range(n_buckets):
-            batch = read_batch(shuffle.features_file(folder, bucket), number)
-            at = numbers_of(batch.column(0))
-            for name, values in zip(batch.schema.names[1:], batch.columns[1:], strict=True):
-                column = columns.setdefault(name, np.full(n_rows, np.nan, np.float32))
-                column[at] = values.to_numpy(zero_copy_only=False)
+            at, rows = read_batch(shuffle.features_file(folder, bucket), number).columns
+            values[at.to_numpy()] = rows.flatten().to_numpy().reshape(len(at), len(names))
+        columns |= {name: values[:, i] for i, name in enumerate(names)}
     return columns
 
 
-def in_reach(shuffles: Sequence[Shuffle], n_buckets: int, folder: Path, first: int, n_rows: int) -> Any:
+def gather_reach(shuffles: Sequence[Shuffle], n_buckets: int, folder: Path) -> int:
+    """Write which rows serving looks back on into one file, for `in_reach`; return how many there are."""
+    files = [shuffle.reach_file(folder, bucket) for shuffle in shuffles for bucket in range(n_buckets)]
+    rows = np.unique(np.concatenate([np.load(path) for path in files]))
+    save_array(folder / REACH_FILE, rows)
+    return len(rows)
+
+
+def in_reach(folder: Path, first: int, n_rows: int) -> NDArray[np.bool_]:
     """Return which rows of a unit serving looks back on, bool [n_rows]."""
     kept = np.zeros(n_rows, bool)
-    for shuffle in shuffles:
-        for bucket in range(n_buckets):
-            rows = np.load(shuffle.reach_file(folder, bucket), mmap_mode="r")
-            low, high = np.searchsorted(rows, [first, first + n_rows])
-            kept[rows[low:high] - first] = True
+    rows = np.load(folder / REACH_FILE, mmap_mode="r")
+    low, high = np.searchsorted(rows, [first, first + n_rows])
+    kept[rows[low:high] - first] = True
     return kept

@@ -8,7 +8,7 @@ from fraud.models.estimators import Fitted, ForestEngine
 from fraud.models.train import Training, headline, judged
 from fraud.records import MODELS
 from fraud.scale.boosting import fit_boosting_at_scale
-from fraud.scale.cluster import Engine
+from fraud.scale.cluster import Engine, check_seen
 from fraud.scale.forest import fit_forest_at_scale
 from fraud.scale.partitions import PARTITION_ROWS, file_digest, parquet_files, partitions_of, table_digest
 from fraud.scale.preparing import PreparedAtScale, prepare_at_scale
@@ -43,7 +43,8 @@ def train_at_scale(
     EngineError
         Workers went on dying.
     """
-    files = parquet_files(source)
+    files = parquet_files(source.absolute())
+    check_seen(engine, files[0])
     partitions = partitions_of(files, partition_rows)
     digests = engine.each(file_digest, [str(path) for path in files])
     ready = prepare_at_scale(engine, partitions, profile, seed=seed, max_held_out=max_held_out)

@@ -14,7 +14,7 @@ from fraud.data.profile import ModelSettings, Profile
 from fraud.data.table import Transactions, concatenate
 from fraud.errors import TableError
 from fraud.models.folds import Figures, FoldData, judge
-from fraud.scale.cluster import Engine
+from fraud.scale.cluster import Engine, check_seen
 from fraud.scale.partitions import Partition, file_digest, partitions_of, read_partition, table_digest
 from fraud.scale.typed import from_batch, read_batch, to_batch, write_batch
 
@@ -66,6 +66,7 @@ def load_here(
     TableError
         A row breaks the profile, or there are more than `MAX_ROWS`.
     """
+    check_seen(engine, files[0])
     partitions = partitions_of(files, n_rows)
     total = sum(map(len, partitions))
     if total > MAX_ROWS:

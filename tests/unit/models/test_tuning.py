@@ -9,7 +9,7 @@ from fraud.cli_tune import claim, models_section, report, with_models
 from fraud.data.profile import ModelSettings, Profile, load_profile, parse_profile
 from fraud.data.sources import load_transactions
 from fraud.errors import FraudError, ProfileError
-from fraud.models import tuning
+from fraud.models import folds, tuning
 from fraud.models.analysis.validation import comparison_table
 from fraud.models.figures.errors import verdict
 from fraud.models.folds import Figures
@@ -145,7 +145,7 @@ def test_each_folds_interval_is_told_once_with_one_number(light, tmp_path) -> No
 
 def interrupting(monkeypatch, nth: int) -> None:
     calls = []
-    real = tuning.judge
+    real = folds.judge
 
     def judge(*args, **options):
         calls.append(1)
@@ -153,7 +153,7 @@ def interrupting(monkeypatch, nth: int) -> None:
             raise KeyboardInterrupt
         return real(*args, **options)
 
-    monkeypatch.setattr(tuning, "judge", judge)
+    monkeypatch.setattr(folds, "judge", judge)
 
 
 def test_an_interrupted_first_trial_is_tried_again_and_uses_up_none(light, tmp_path, monkeypatch) -> None:

@@ -89,6 +89,18 @@ def test_a_table_without_one_row_that_fits_is_refused_with_the_first_reason(
     assert not (tmp_path / "scored").exists()
 
 
+def test_files_without_rows_are_passed_over(
+    scorer: Scorer, table: pd.DataFrame, here: HereAndNow, tmp_path: Path
+) -> None:
+    folder = in_files(table.head(50).drop(index=[5, 7]), tmp_path / "parts", [20, 20])
+    result = score_directory(here, scorer, folder, tmp_path / "scored", NOW)
+    assert (result.n_scored, result.n_files) == (48, 2)
+    assert [path.name for path in sorted((tmp_path / "scored").iterdir())] == [
+        "part-000.parquet",
+        "part-002.parquet",
+    ]
+
+
 def test_a_table_of_csv_files_is_refused_with_what_to_do(
     scorer: Scorer, table: pd.DataFrame, here: HereAndNow, tmp_path: Path
 ) -> None:
