@@ -32,6 +32,7 @@ ELSEWHERE = {
     "make monitoring-example": CPU,
     "pip install -r requirements-scale.txt": REGISTRY,
     "python -m benchmarks.serving one": CPU,
+    "python -m benchmarks.scale": CPU,
     "python -m benchmarks.difficulty": CPU,
     "python -m benchmarks.ablation": CPU,
     "docker inspect": DAEMON,
