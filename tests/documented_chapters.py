@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -30,7 +29,7 @@ from fraud.wiring import build_service, model_registry
 from tests.demo import ROOT, free_port, wait_for
 from tests.documents import documented
 from tests.hub.server import LoopbackHub
-from tests.operators_home import Operator
+from tests.operators_home import Operator, write_own_table
 from tests.unit.webhooks.conftest import SECRET, Receiver
 
 SETTINGS: dict[str, Callable[[Settings], bool]] = {
@@ -52,7 +51,12 @@ SETTINGS: dict[str, Callable[[Settings], bool]] = {
 
 def looks_around(o: Operator) -> None:
     assert "champion shipped" in o.types("python -m fraud versions")
-    for name in ("python -m fraud deploy", "python -m fraud score", "python -m fraud tune"):
+    for name in (
+        "python -m fraud deploy",
+        "python -m fraud score",
+        "python -m fraud simulate",
+        "python -m fraud tune",
+    ):
         assert "usage: " in o.types(name, "--help")
     for target in {command.split()[1] for command in documented() if command.startswith("make ")}:
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=True)
@@ -71,27 +75,13 @@ def looks_around(o: Operator) -> None:
     )
     assert "skimmed_merchant" in said
     assert "wrote" in o.types("python -m fraud figures")
+    o.types("python -m fraud simulate --out big --rows 10000000 --days 270")
+    assert list((o.home / "big").iterdir())
     for setting, means in SETTINGS.items():
         assert means(o.reads(setting)), setting
     with o.demo('FRAUD_REVIEW_PASSWORD="at least twelve characters" make demo') as web:
         kinds = {part["props"].get("type") for part in web.get("/config").json()["components"]}
         assert "password" in kinds, "the Review tab asks for it"
-
-
-def write_own_table(path: Path) -> None:
-    rng = np.random.default_rng(4)
-    n = 1_500
-    amount, kind = rng.lognormal(3, 1, n).round(2), rng.choice(["food", "fuel", "shoes"], n)
-    risk = -3.5 + 1.5 * (amount > 60) + 1.5 * (kind == "shoes")
-    seconds = 1_750_000_000 + np.sort(rng.integers(0, 80 * 86_400, n))
-    columns = {
-        "when": pd.to_datetime(seconds, unit="s"),
-        "card": rng.integers(1, 80, n),
-        "amount": amount,
-        "kind": kind,
-        "is_fraud": (rng.random(n) < 1 / (1 + np.exp(-risk))).astype(int),
-    }
-    pd.DataFrame(columns).to_csv(path, index=False)
 
 
 def tries_a_table_of_their_own(o: Operator) -> None:

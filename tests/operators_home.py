@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pandas as pd
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -189,3 +191,20 @@ def _variable(name: str, value: str) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = before
+
+
+def write_own_table(path: Path) -> None:
+    """Write a labelled table that is nobody's and has something to find."""
+    rng = np.random.default_rng(4)
+    n = 1_500
+    amount, kind = rng.lognormal(3, 1, n).round(2), rng.choice(["food", "fuel", "shoes"], n)
+    risk = -3.5 + 1.5 * (amount > 60) + 1.5 * (kind == "shoes")
+    seconds = 1_750_000_000 + np.sort(rng.integers(0, 80 * 86_400, n))
+    columns = {
+        "when": pd.to_datetime(seconds, unit="s"),
+        "card": rng.integers(1, 80, n),
+        "amount": amount,
+        "kind": kind,
+        "is_fraud": (rng.random(n) < 1 / (1 + np.exp(-risk))).astype(int),
+    }
+    pd.DataFrame(columns).to_csv(path, index=False)

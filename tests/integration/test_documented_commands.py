@@ -30,12 +30,19 @@ ELSEWHERE = {
     "pip install -r requirements-dev.txt": REGISTRY,
     "make screenshots": CPU,
     "make monitoring-example": CPU,
-    "python -m benchmarks.difficulty": CPU,
-    "python -m benchmarks.ablation": CPU,
+    "pip install -r requirements-scale.txt": REGISTRY,
     "docker inspect": DAEMON,
     "docker compose down": DAEMON,
     "cd .. && FRAUD_TRUSTED_KEYS=... docker compose up --build --detach": DAEMON,
     "sudo chown 10001 pseudonyms review nodes acknowledgements signing": "it needs the rights of root",
+    "python -m fraud train --engine dask --data big --out big_bundle": "tests/integration/test_scale.py::"
+    "test_the_bundle_is_one_like_any_other_with_the_figures_of_one_process",
+    "python -m fraud score big --engine dask --out big_scored --rejected refused.csv": "tests/integration/"
+    "test_scale.py::test_a_client_killed_while_scoring_leaves_nothing_that_looks_finished",
+    # Its options are tested by the parser, its work apart: a cluster costs seconds.
+    "python -m fraud tune --engine dask --data big --trials 20": "tests/unit/scale/"
+    "test_search_and_monitoring.py::test_a_search_with_its_folds_elsewhere_finds_the_same",
+    "python -m fraud monitor --engine dask --window 7d": "a cluster costs seconds; tests/unit/scale",
     "python app.py": "tests/integration/test_the_whole_loop.py::test_sigterm_commits_what_waits",
     "make cluster": "tests/integration/test_cluster.py::"
     "test_the_cluster_command_starts_all_and_sigterm_leaves_no_child",
@@ -84,6 +91,7 @@ def left_out(typed: set[Any]) -> list[str]:
         for command, places in documented().items()
         if command not in typed
         and command not in ELSEWHERE
+        and not command.startswith("python -m benchmarks.")  # minutes of CPU; tests/unit/test_documents.py
         and not all(place.startswith("benchmarks/results/") for place in places)
     ]
 
@@ -117,6 +125,7 @@ def operator(
         "https://HOST/": "https://trainer.example/",
         "2026-09-14": "2026-03-29",
         "1_000_000": "20_000",
+        "--rows 10000000 --days 270": "--rows 2000 --days 2",
         "simulate()": "simulate(20_000)",
         "@30": "@1",
         "--hostile 300": "--hostile 3",

@@ -18,7 +18,7 @@ REPLACED = "python -m benchmarks.search --trials 7"
 def commands() -> list[str]:
     """Return what is typed after `python -m fraud`, but for the mere names of commands."""
     found = [re.search(r"(?:^| )python -m fraud (.+)$", command) for command in documented()]
-    names = ("deploy", "score", "tune", "tune ... --write P.toml")
+    names = ("deploy", "score", "simulate", "tune", "tune ... --write P.toml")
     stand_in = {"--models M": "--models xgboost", "--days N": "--days 1"}
     typed = [match[1] for match in found if match and match[1] not in names]
     return [next((t.replace(k, v) for k, v in stand_in.items() if k in t), t) for t in typed]
