@@ -11,7 +11,7 @@ from fraud.scale.partitions import Partition
 from fraud.scale.preparing import OnDisk
 
 F32 = NDArray[np.float32]
-BASE_BYTES = 260_000_000
+BASE_BYTES = 400_000_000
 """What a worker takes before it holds a row: the interpreter and the libraries."""
 
 

@@ -48,6 +48,20 @@ ELSEWHERE = {
     "test_the_cluster_command_starts_all_and_sigterm_leaves_no_child",
     "make notebooks": "tests/notebooks/test_notebooks.py::test_a_notebook_runs_from_top_to_bottom",
     "python -m fraud train": "tests/unit/test_cli.py::test_simulate_and_train_write_what_they_say",
+    "pip install -r requirements-scale.txt": REGISTRY,
+    "python -m benchmarks.scale": CPU,
+    "python -m benchmarks.scale plan": "it reckons with what a run of minutes has left",
+    "python -m fraud simulate": "tests/unit/test_cli.py::test_simulate_and_train_write_what_they_say",
+    "python -m fraud simulate --out big --rows 10000000 --days 270": "tests/unit/data/test_simulate.py::"
+    "test_a_table_written_day_by_day_is_the_table_drawn_at_once",
+    "python -m fraud train --engine dask --data big --out big_bundle": "tests/integration/test_scale.py::"
+    "test_the_bundle_is_one_like_any_other_with_the_figures_of_one_process",
+    "python -m fraud score big --engine dask --out big_scored --rejected refused.csv": "tests/unit/scale/"
+    "test_scoring_a_directory.py::test_answers_and_refusals_are_those_of_one_process",
+    "python -m fraud tune --engine dask --data big --trials 20": "tests/unit/scale/"
+    "test_search_and_monitoring.py::test_a_search_with_its_folds_elsewhere_finds_the_same",
+    "python -m fraud monitor --engine dask --window 7d": "tests/unit/monitoring/test_run.py::"
+    "test_a_log_read_block_by_block_elsewhere_gives_the_same_report",
     "python -m fraud tune --check": "tests/unit/models/test_tuning.py::"
     "test_a_check_judges_the_profiles_own_settings_on_the_searchs_folds_and_searches_nothing",
     "python -m fraud tune --profile P --data FILE --trials 30": "tests/unit/models/test_tuning.py::"
