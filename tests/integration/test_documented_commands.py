@@ -30,19 +30,10 @@ ELSEWHERE = {
     "pip install -r requirements-dev.txt": REGISTRY,
     "make screenshots": CPU,
     "make monitoring-example": CPU,
-    "pip install -r requirements-scale.txt": REGISTRY,
     "docker inspect": DAEMON,
     "docker compose down": DAEMON,
     "cd .. && FRAUD_TRUSTED_KEYS=... docker compose up --build --detach": DAEMON,
     "sudo chown 10001 pseudonyms review nodes acknowledgements signing": "it needs the rights of root",
-    "python -m fraud train --engine dask --data big --out big_bundle": "tests/integration/test_scale.py::"
-    "test_the_bundle_is_one_like_any_other_with_the_figures_of_one_process",
-    "python -m fraud score big --engine dask --out big_scored --rejected refused.csv": "tests/integration/"
-    "test_scale.py::test_a_client_killed_while_scoring_leaves_nothing_that_looks_finished",
-    # Its options are tested by the parser, its work apart: a cluster costs seconds.
-    "python -m fraud tune --engine dask --data big --trials 20": "tests/unit/scale/"
-    "test_search_and_monitoring.py::test_a_search_with_its_folds_elsewhere_finds_the_same",
-    "python -m fraud monitor --engine dask --window 7d": "a cluster costs seconds; tests/unit/scale",
     "python app.py": "tests/integration/test_the_whole_loop.py::test_sigterm_commits_what_waits",
     "make cluster": "tests/integration/test_cluster.py::"
     "test_the_cluster_command_starts_all_and_sigterm_leaves_no_child",
