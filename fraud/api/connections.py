@@ -1,6 +1,7 @@
 """Connections that come to nothing: closed, so that they hold no socket that somebody else could use."""
 
 import asyncio
+import logging
 from typing import Any
 
 import uvicorn
@@ -15,6 +16,9 @@ STALL_S = 30.0
 STALLS = 30
 """How often that is overlooked while the client is still sending."""
 KEEP_ALIVE_S = 15
+GRACE_S = 5
+"""How long an answer under way may go on once the process is told to end: an open page listens for ever, and
+what was flagged is committed only after this. Containers are killed after 10 s by default."""
 MAX_CONNECTIONS = 900
 """Below the usual 1,024 file descriptors of a process, of which models and databases need some."""
 
@@ -98,9 +102,16 @@ def connection_options() -> dict[str, Any]:
         "http": PatientProtocol,
         "limit_concurrency": MAX_CONNECTIONS,
         "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": GRACE_S,
     }
+
+
+def _cut_off(record: logging.LogRecord) -> bool:
+    """Drop the traceback of an answer that was under way at the end: a line before it counts them."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def serve(app: FastAPI, listening: dict[str, Any]) -> None:
     """Serve until a signal ends it, where `listening` says (`fraud.wiring.server_options`)."""
+    logging.getLogger("uvicorn.error").addFilter(_cut_off)
     uvicorn.run(app, log_level="warning", **listening, **connection_options())

@@ -124,7 +124,9 @@ def test_sigterm_commits_what_waits(demo: Demo, here: Callable[..., str]) -> Non
     flag = {"prediction_id": scored["prediction_id"], "verdict": "wrong", "label": "fraud", "consent": True}
     demo.post("/v1/flags", flag)
     assert "no commits yet" in here("feedback", "log")
-    demo.stop()
+    with httpx.stream("GET", f"{demo.url}/gradio_api/heartbeat/open", timeout=60) as open_page:
+        assert open_page.status_code == 200, "it listens for as long as it is open"
+        demo.stop()
     assert "1 flags, 2 rows" in here("feedback", "log")
 
 
