@@ -77,6 +77,23 @@ def running_browser() -> Iterator[Browser]:
         browser.close()
 
 
+REST = """() => new Promise((done) => {
+  let since = performance.now();
+  const look = () => {
+    const asking = document.documentElement.classList.contains("asking");
+    const moving = document.getAnimations().some((one) => one.playState === "running");
+    if (asking || moving) since = performance.now();
+    performance.now() - since < 250 ? setTimeout(look, 20) : done();
+  };
+  look();
+})"""
+
+
+def settle(page: Page) -> None:
+    """Wait until for a quarter of a second nothing has been asked of the server and nothing has moved."""
+    page.evaluate(REST)
+
+
 def watch(page: Page, url: str, complaints: list[str]) -> None:
     """Note whatever a page logs as an error, raises, or asks of anybody but the application at `url`."""
     page.set_default_timeout(60_000)

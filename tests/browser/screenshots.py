@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.browser.conftest import ROOT, running_app, running_browser
+from tests.browser.conftest import ROOT, running_app, running_browser, settle
 
 VIEWS = {"desktop": (1440, 900, 1), "laptop": (1024, 768, 1), "phone": (390, 844, 2)}
 TABS = '#tabs > .tab-wrapper [role="tab"]'
@@ -20,7 +20,7 @@ TABS = '#tabs > .tab-wrapper [role="tab"]'
 
 def shoot(page: Page, path: Path) -> None:
     """Save the whole page as it is once nothing moves."""
-    page.wait_for_timeout(900)
+    settle(page)
     page.screenshot(path=path, full_page=True)
     print(path)
 
@@ -50,7 +50,7 @@ def shoot_states(page: Page, out: Path, name: str) -> None:
     shoot(page, out / f"{name}-state-error.png")
     page.click("#tour-start")
     page.wait_for_selector("#tour-1")
-    page.wait_for_timeout(900)
+    settle(page)
     page.screenshot(path=out / f"{name}-state-tour.png")
 
 

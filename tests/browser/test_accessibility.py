@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import settle
+
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 AXE = Path(__file__).parent / "axe/node_modules/axe-core/axe.min.js"
@@ -25,23 +27,6 @@ def violations(page: Page) -> list[str]:
         for violation in found["violations"]
         for node in violation["nodes"]
     ]
-
-
-REST = """() => new Promise((done) => {
-  let since = performance.now();
-  const look = () => {
-    const asking = document.documentElement.classList.contains("asking");
-    const moving = document.getAnimations().some((one) => one.playState === "running");
-    if (asking || moving) since = performance.now();
-    performance.now() - since < 250 ? setTimeout(look, 20) : done();
-  };
-  look();
-})"""
-
-
-def settle(page: Page) -> None:
-    """Wait until for a quarter of a second nothing has been asked of the server and nothing has moved."""
-    page.evaluate(REST)
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["desktop", "phone"])
