@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import settle
+
 pytestmark = pytest.mark.browser
 SIZES = [(1440, 900), (390, 844)]
 
@@ -25,6 +27,7 @@ def tab(open_page: Callable[..., Page]) -> Page:
 
 
 def upload(tab: Page, path: Path) -> None:
+    settle(tab)  # what a page that is still loading was given may be forgotten
     tab.locator("#batch-file input[type=file]").set_input_files(path)
 
 
