@@ -5,10 +5,11 @@ Exit codes: 0 done or nothing to do, 1 refused by the gate, 2 an error (one sent
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fraud.cli_cluster import add_cluster_commands
 from fraud.cli_deploy import add_deploy_command
@@ -19,13 +20,16 @@ from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
 from fraud.cli_release import add_release_commands
 from fraud.cli_retrain import add_retraining_commands
-from fraud.cli_scale import add_engine_options, on_cluster, train_on_cluster
+from fraud.cli_scale import add_engine_options, on_cluster, trained_on_cluster
 from fraud.cli_schema import add_schema_command
 from fraud.cli_score import add_score_commands
 from fraud.cli_tune import add_tune
 from fraud.cli_webhooks import add_webhook_commands
 from fraud.errors import FraudError
 from fraud.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from fraud.models.train import Training
 
 ERROR = 2
 
@@ -106,19 +110,44 @@ def _progress() -> Any:
 
 
 def _train(options: argparse.Namespace, settings: Settings) -> None:
-    from fraud.data.profile import load_profile
-    from fraud.data.sources import load_transactions
     from fraud.models.bundle_writer import write_bundle
     from fraud.models.examples import choose_examples
     from fraud.models.signing import read_signing_key
-    from fraud.models.train import train
     from fraud.models.versioning import version_key
     from fraud.wiring import model_registry
 
     version_key(options.release)
     progress = _progress()
-    if on_cluster(options):
-        return train_on_cluster(options, settings, progress)
+    directory = options.out or settings.models.artifacts
+    way = (
+        trained_on_cluster(options, settings, directory, progress)
+        if on_cluster(options)
+        else nullcontext(_trained_here(options, settings, progress))
+    )
+    with way as (training, source):
+        write_bundle(
+            training,
+            directory,
+            version=options.release,
+            data_source=source,
+            examples=choose_examples(training),
+            key=read_signing_key(settings.releases.signing_key),
+        )
+    progress(f"wrote {directory}")
+    serving = model_registry(settings).aliases().champion
+    if options.out is None and serving is not None:
+        print(f"{serving} of the registry goes on serving; `promote {options.release}` changes that")
+    if training.split.note:
+        print(training.split.note)
+
+
+def _trained_here(
+    options: argparse.Namespace, settings: Settings, progress: Callable[[str], None]
+) -> tuple["Training", dict[str, Any]]:
+    from fraud.data.profile import load_profile
+    from fraud.data.sources import load_transactions
+    from fraud.models.train import train
+
     profile = load_profile(options.profile)
     transactions, source = load_transactions(profile, options.data)
     progress(f"{len(transactions):,} transactions of profile {profile.name}")
@@ -129,21 +158,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
         forest_engine=settings.models.forest_engine,
         progress=progress,
     )
-    directory = options.out or settings.models.artifacts
-    write_bundle(
-        training,
-        directory,
-        version=options.release,
-        data_source=source,
-        examples=choose_examples(training),
-        key=read_signing_key(settings.releases.signing_key),
-    )
-    progress(f"wrote {directory}")
-    serving = model_registry(settings).aliases().champion
-    if options.out is None and serving is not None:
-        print(f"{serving} of the registry goes on serving; `promote {options.release}` changes that")
-    if training.split.note:
-        print(training.split.note)
+    return training, source
 
 
 def _simulate(options: argparse.Namespace, settings: Settings) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fraud.data.profile import Profile
     from fraud.data.table import Transactions
     from fraud.models.folds import JudgeFolds
+    from fraud.models.train import Training
     from fraud.monitoring.run import Reading
     from fraud.scale.cluster import EngineOptions
 
@@ -79,12 +80,12 @@ def partition_rows(options: argparse.Namespace) -> int:
     return wanted
 
 
-def train_on_cluster(options: argparse.Namespace, settings: Settings, progress: Any) -> None:
-    """Do what `train` does on a cluster."""
+@contextmanager
+def trained_on_cluster(
+    options: argparse.Namespace, settings: Settings, directory: Path, progress: Any
+) -> Iterator[tuple["Training", dict[str, Any]]]:
+    """Yield what `train` has trained on a cluster, and the record of its data; its files go at the end."""
     from fraud.data.profile import load_profile
-    from fraud.models.bundle_writer import write_bundle
-    from fraud.models.examples import choose_examples
-    from fraud.models.signing import read_signing_key
     from fraud.scale.cluster import engine
     from fraud.scale.training import train_at_scale
 
@@ -95,9 +96,8 @@ def train_on_cluster(options: argparse.Namespace, settings: Settings, progress: 
             field="--data",
         )
     rows, profile = partition_rows(options), load_profile(options.profile)
-    directory = options.out or settings.models.artifacts
     with engine(engine_options(options), directory, progress) as cluster:
-        training, source = train_at_scale(
+        yield train_at_scale(
             cluster,
             options.data,
             profile,
@@ -105,17 +105,6 @@ def train_on_cluster(options: argparse.Namespace, settings: Settings, progress: 
             forest_engine=settings.models.forest_engine,
             partition_rows=rows,
         )
-        write_bundle(
-            training,
-            directory,
-            version=options.release,
-            data_source=source,
-            examples=choose_examples(training),
-            key=read_signing_key(settings.releases.signing_key),
-        )
-    progress(f"wrote {directory}")
-    if training.split.note:
-        print(training.split.note)
 
 
 def score_on_cluster(options: argparse.Namespace, settings: Settings) -> None:
