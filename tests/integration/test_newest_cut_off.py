@@ -14,8 +14,8 @@ from fraud.models.analysis.held_out import read_held_out
 from fraud.models.bundle import load_bundle
 from fraud.models.bundle_writer import write_bundle
 from fraud.models.examples import choose_examples
-from fraud.models.train import Training, train
-from fraud.records import MODELS
+from fraud.models.train import Training, average_fraud, train
+from fraud.records import MODELS, Thresholds
 from fraud.retraining.evidence import measure
 from fraud.retraining.gate import GatePolicy
 
@@ -79,6 +79,35 @@ def test_figures_and_the_gate_are_of_the_cut_off_from_before_the_window(
     for name in MODELS:
         assert sides[0].models[name].alerts_per_day == sides[1].models[name].alerts_per_day
         assert sides[0].models[name].comparison.difference_f1.value == 0.0
+
+
+def test_the_gate_gives_both_versions_as_many_alerts_whatever_they_serve_with(
+    training: Training, written: Path
+) -> None:
+    challenger = load_bundle(written)
+    strict = Thresholds(0.9, 0.95)
+    champion = replace(
+        challenger, models={n: replace(m, judged_at=strict) for n, m in challenger.models.items()}
+    )
+    rows = training.split.test
+
+    def judged(average_fraud: float | None):
+        return measure(
+            champion, challenger, training.transactions, rows, GatePolicy(), 1, average_fraud=average_fraud
+        )
+
+    fraud = average_fraud(training.transactions, training.split, training.profile)
+    at_equal, own = judged(fraud), judged(None)
+    assert at_equal.at_equal_alerts and not own.at_equal_alerts
+    for name in MODELS:
+        both = at_equal.models[name].alerts_per_day
+        assert both is not None and both.champion == both.challenger <= 6.5
+        apart = own.models[name].alerts_per_day
+        assert apart is not None and apart.champion < apart.challenger
+        counts = training.models[name].confusion
+        n_days = len(np.unique(training.transactions.times()[rows] // DAY_MS))
+        per_day = (counts["true_positives"] + counts["false_positives"]) / n_days
+        assert both.challenger == pytest.approx(per_day), "what the release's own figures are of"
 
 
 def test_the_manifest_and_the_card_say_which_days_set_the_cut_offs(training: Training, written: Path) -> None:

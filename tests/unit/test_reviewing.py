@@ -172,6 +172,26 @@ def test_only_a_missed_fraud_that_the_lot_asked_about_needs_a_second_opinion(ser
     assert claim_stands_for(prediction, Label.FRAUD, asked=True, chance=0.01) is None, "both alerted"
 
 
+@pytest.mark.parametrize("drained", [True, False])
+def test_a_flood_of_one_kind_leaves_room_for_the_other(service, flagged, drained, monkeypatch):
+    monkeypatch.setattr("fraud.reviewing.POOL", 4)
+    shown = [service.score(dict(example["transaction"])) for example in service.examples()]
+    seen = [{s.decision is Decision.APPROVE for s in p.scores.values()} for p in shown]
+    quiet, alarm = seen.index({True}), next(n for n, kinds in enumerate(seen) if False in kinds)
+    for number in range(5):  # claims of missed frauds, each by somebody else
+        flagged(quiet, f"s{number}", amount=5 + number)
+    # The honest case is worth less than any of them.
+    monkeypatch.setattr(
+        "fraud.review_order.case_value",
+        lambda prediction, _: float(all(s.decision is Decision.APPROVE for s in prediction.scores.values())),
+    )
+    lone = flagged(alarm, "honest", label="legitimate")
+    if drained:
+        service.drain()
+    found = queue(service)
+    assert lone in found[:2] and len(found) == 3
+
+
 def test_the_queue_reads_a_revision_once(service, flagged, monkeypatch):
     flagged(0)
     service.drain()

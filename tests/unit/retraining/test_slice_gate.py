@@ -98,6 +98,21 @@ def test_honest_customers_stopped_in_one_slice_are_harm_too() -> None:
     assert not judged(challenger).harmed
 
 
+@pytest.mark.parametrize(("after", "harmed"), [(100, False), (101, True)])
+def test_false_alarms_of_a_slice_may_grow_by_a_tenth_of_all_alerts(after: int, harmed: bool) -> None:
+    labels, inside = np.zeros(4000), np.arange(4000) < 2000
+    champion, challenger = np.zeros(4000, bool), np.zeros(4000, bool)
+    champion[:40] = champion[2000:2560] = True  # 600 alerts, so sixty more in the slice
+    challenger[:after] = challenger[2000:2560] = True
+
+    def judged(policy: SlicePolicy) -> bool:
+        pair = {"xgboost": (champion, challenger)}
+        return judge_slices(labels, np.arange(4000), {"s": inside}, pair, policy).judged[0].harmed
+
+    assert judged(SlicePolicy()) is harmed
+    assert judged(SlicePolicy(max_false_alarm_share=0.0)), "they more than double"
+
+
 def test_a_better_challenger_harms_nobody() -> None:
     labels, everybody = np.ones(100), np.ones(100, bool)
     worse = np.arange(100) >= 30
