@@ -1,5 +1,6 @@
 """The demo: settings -> service -> REST routes and the page -> one server. Also a Space's entry point."""
 
+import argparse
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,4 +57,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=main.__doc__,
+        epilog="It takes no options: variables named FRAUD_* set it (docs/operator-guide.md).",
+    ).parse_args()
     main()

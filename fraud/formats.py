@@ -6,6 +6,9 @@ from datetime import datetime
 
 DATE_AXES: Mapping[str, str] = {"en": "%-d %b", "pt-BR": "%d/%m"}
 """How a figure's axis writes a date; the marks on it say the year."""
+FULL_DATES: Mapping[str, str] = {"en": "%Y-%m-%d", "pt-BR": "%d/%m/%Y"}
+"""How tables, reports and what a pointer shows of a figure write a date."""
+_ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LIGHT_DECIMALS = ((100, 0), (10, 1), (0.1, 2))
 
@@ -61,6 +64,12 @@ def moment(value: datetime, language: str) -> str:
     if language.startswith("pt"):
         return value.strftime("%d/%m/%Y %H:%M")
     return f"{value.day} {_MONTHS[value.month - 1]} {value.strftime('%Y, %H:%M')}"
+
+
+def calendar(iso: str, language: str, *, time: bool = True) -> str:
+    """Return an ISO moment to the minute, or its date, as `FULL_DATES` writes it; other text is only cut."""
+    shown = iso[:16].replace("T", " ") if time else iso[:10]
+    return _ISO_DATE.sub(r"\3/\2/\1", shown, count=1) if language.startswith("pt") else shown
 
 
 def duration(hours: float, language: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from fraud.data.profile import DAY_MS, Profile
-from fraud.formats import number
+from fraud.formats import FULL_DATES, number
 from fraud.models.figures.blank import blank_figure
 from fraud.models.figures.labels import unit_name
 from fraud.models.figures.views import plain
@@ -46,13 +46,14 @@ def f1_over_time(
     _mark_versions(figure, runs)
     figure.update_layout(margin={"t": 26})
     figure.update_yaxes(title=say("f1", language), rangemode="tozero", nticks=6)
-    _dated(figure, _matured_ms(runs[0]), runs[-1].until_ms)
+    _dated(figure, _matured_ms(runs[0]), runs[-1].until_ms, language)
     return figure
 
 
 def _add_f1(figure: go.Figure, runs: Sequence[RunLine], name: str, colour: str, language: str) -> None:
     times = [_time(_matured_ms(run)) for run in runs]
     found = [run.figures.get(f"f1:{name}") for run in runs]
+    hover = f"%{{x|{FULL_DATES[language]}}}: %{{customdata}}"
     for low_or_high, fill in (("high", None), ("low", "tonexty")):
         figure.add_scatter(
             x=times, y=[None if f is None else f[low_or_high] for f in found], mode="lines",
@@ -63,7 +64,7 @@ def _add_f1(figure: go.Figure, runs: Sequence[RunLine], name: str, colour: str, 
         x=times, y=[None if f is None else f["value"] for f in found], name=MODEL_TITLES[name],
         mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 6},
         customdata=["" if f is None else _with_limits(f, language) for f in found],
-        hovertemplate="%{x|%Y-%m-%d}: %{customdata}",
+        hovertemplate=hover,
     )  # fmt: skip
     estimated = [run.figures.get(f"f1_estimated:{name}") for run in runs]
     # What nobody can have labelled yet is promised by the scores alone, up to the end of the newest window.
@@ -74,7 +75,7 @@ def _add_f1(figure: go.Figure, runs: Sequence[RunLine], name: str, colour: str, 
         name=say("estimated_of", language, model=MODEL_TITLES[name]),
         line={"color": colour, "width": 1.5, "dash": "dot"},
         customdata=["" if f is None else _with_limits(f, language) for f in estimated],
-        hovertemplate="%{x|%Y-%m-%d}: %{customdata}",
+        hovertemplate=hover,
     )  # fmt: skip
 
 
@@ -101,12 +102,12 @@ def _with_limits(found: Mapping[str, Any], language: str) -> str:
     return f"{number(value, language, 3)} ({number(low, language, 3)}\N{EN DASH}{number(high, language, 3)})"
 
 
-def _dated(figure: go.Figure, first: int, last: int) -> None:
+def _dated(figure: go.Figure, first: int, last: int, language: str) -> None:
     """Name the beginning, the middle and the end: more dates would meet each other on a phone."""
     ends = sorted({first, (first + last) // 2, last})
     figure.update_xaxes(
-        type="date", tickvals=[_time(moment) for moment in ends], tickformat="%Y-%m-%d", tickangle=0,
-        showgrid=False,
+        type="date", tickvals=[_time(moment) for moment in ends], tickformat=FULL_DATES[language],
+        tickangle=0, showgrid=False,
     )  # fmt: skip
     figure.update_layout(margin={"r": 40})
 
@@ -251,11 +252,11 @@ def latency_over_time(runs: Sequence[RunLine], language: str) -> go.Figure | Non
         line={"color": MUTED, "width": 2},
         marker={"color": MUTED, "size": 6},
         customdata=["" if value is None else f"{number(value, language, 1)} ms" for _, value in known],
-        hovertemplate="%{x|%Y-%m-%d}: %{customdata}<extra></extra>",
+        hovertemplate=f"%{{x|{FULL_DATES[language]}}}: %{{customdata}}<extra></extra>",
     )
     figure.update_layout(showlegend=False)
     figure.update_yaxes(title="p95, ms", rangemode="tozero", nticks=5)
-    _dated(figure, runs[0].until_ms, runs[-1].until_ms)
+    _dated(figure, runs[0].until_ms, runs[-1].until_ms, language)
     return figure
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fraud.data.profile import Profile
-from fraud.formats import number, percentage
+from fraud.formats import calendar, number, percentage
 from fraud.html_page import Block, Chart, Heading, Paragraph, Table, render
 from fraud.models.report import MODEL_TITLES
 from fraud.monitoring import figures
@@ -31,10 +31,8 @@ _PERCENT = frozenset({"accuracy", "accuracy_never_fraud", "fraud_rate", "alert_r
 
 def page(report: Mapping[str, Any], runs: Sequence[RunLine], profile: Profile, language: str) -> str:
     """Return a report as one self-contained HTML file."""
-    lead = say(
-        "report_lead", language, version=report["model"]["version"], start=day(report["window"]["start"]),
-        end=day(report["window"]["end"]),
-    )  # fmt: skip
+    window = {key: calendar(report["window"][key], language) for key in ("start", "end")}
+    lead = say("report_lead", language, version=report["model"]["version"], **window)
     blocks: list[Block] = [
         *_state(report, profile, language),
         *_performance(report, runs, language),
@@ -46,13 +44,8 @@ def page(report: Mapping[str, Any], runs: Sequence[RunLine], profile: Profile, l
     return render(say("report_title", language), lead, blocks, language)
 
 
-def day(moment: str) -> str:
-    """Return an ISO time as a date and a time to the minute."""
-    return moment[:16].replace("T", " ")
-
-
-def _stretch(ends: Mapping[str, str]) -> str:
-    return f"{day(ends['start'])} {_TO} {day(ends['end'])}"
+def _stretch(ends: Mapping[str, str], language: str) -> str:
+    return f"{calendar(ends['start'], language)} {_TO} {calendar(ends['end'], language)}"
 
 
 def _state(report: Mapping[str, Any], profile: Profile, language: str) -> list[Block]:
@@ -77,7 +70,7 @@ def _performance(report: Mapping[str, Any], runs: Sequence[RunLine], language: s
     drawn = figures.f1_over_time(runs, report["held_out_f1"], language)
     if drawn is not None:
         blocks.append(Chart(say("f1_question", language), say("f1_legend", language), drawn))
-    ends = {key: day(report["matured"][key]) for key in ("start", "end")}
+    ends = {key: calendar(report["matured"][key], language) for key in ("start", "end")}
     blocks.append(Paragraph(say("performance_of", language, **ends)))
     for name, model in report["models"].items():
         blocks.append(_figures_table(name, model, language))
@@ -103,8 +96,8 @@ def _estimated_now(
             value=shown("f1", f1["value"], language),
             interval=interval("f1", f1, language),
             n=number(found["n_predictions"], language, 0),
-            start=day(window["start"]),
-            end=day(window["end"]),
+            start=calendar(window["start"], language),
+            end=calendar(window["end"], language),
         )
     ]
 
@@ -250,8 +243,8 @@ def _basis(report: Mapping[str, Any], language: str) -> list[Block]:
     rows = [
         [say("basis_version", language), report["model"]["version"]],
         [say("basis_revision", language), report["dataset_revision"] or "—"],
-        [say("basis_window", language), _stretch(report["window"])],
-        [say("basis_matured", language), _stretch(report["matured"])],
+        [say("basis_window", language), _stretch(report["window"], language)],
+        [say("basis_matured", language), _stretch(report["matured"], language)],
         [say("basis_predictions", language), number(report["n_predictions"], language, 0)],
         *_unused(report, language),
         [say("basis_mature", language), number(report["n_mature"], language, 0)],

@@ -18,6 +18,8 @@ BYTES_PER_VALUE = 14
 """Memory of a training row, by feature: the value, and its bin in two layouts (benchmarks/scale.py)."""
 SHARE_OF_MEMORY = 0.6
 """Above it Dask begins to move what a worker holds to disk, and boosting reads all of it in every round."""
+FOR_VALIDATION = 0.25
+"""Share of these rows that early stopping is judged on, at most, where not all fit."""
 
 
 def fit_boosting_at_scale(
@@ -53,19 +55,12 @@ def _fit(
     validate: bool,
 ) -> Fitted:
     wanted = sample_of(disk, parts, settings.negatives_for("xgboost"), seed)
-    room = sum(max(0, int(w.get("memory_limit") or 4 << 30) - BASE_BYTES) for w in engine.workers.values())
-    n_most = room * SHARE_OF_MEMORY / (BYTES_PER_VALUE * disk.n_features)
-    sample = wanted.of_at_most(n_most, disk)
-    if sample is not wanted:
-        engine.say(
-            f"xgboost: {wanted.expected_rows(disk):,.0f} training rows are more than the workers hold; all "
-            f"frauds and {sample.share:.1%} of the others are fitted on (calibration restores it); more "
-            "workers or a larger --memory-limit fit on all"
-        )
+    later = Sample(("calibration",), 1.0, seed) if validate else None
+    sample, later = _that_fit(engine, disk, wanted, later)
     before = engine.members()
     for attempt in range(1 + RETRIES):
         try:
-            return _fit_once(engine, disk, sample, settings, seed, validate=validate)
+            return _fit_once(engine, disk, sample, later, settings, seed)
         except _failures() as error:
             sleep(1)
             now = engine.members()
@@ -82,6 +77,28 @@ def _fit(
     )
 
 
+def _that_fit(
+    engine: Engine, disk: OnDisk, wanted: Sample, later: Sample | None
+) -> tuple[Sample, Sample | None]:
+    """Return what the workers' memory holds of the rows to fit on, and of those that stop the fit early."""
+    room = sum(max(0, int(w.get("memory_limit") or 4 << 30) - BASE_BYTES) for w in engine.workers.values())
+    n_most = room * SHARE_OF_MEMORY / (BYTES_PER_VALUE * disk.n_features)
+    n_later = 0.0 if later is None else later.expected_rows(disk)
+    if wanted.expected_rows(disk) + n_later <= n_most:
+        return wanted, later
+    if later is not None:
+        later = later.of_at_most(max(n_most * FOR_VALIDATION, n_most - wanted.expected_rows(disk)), disk)
+        n_later = later.expected_rows(disk)
+    sample = wanted.of_at_most(n_most - n_later, disk)
+    judged = "" if later is None else f", early stopping is judged on {min(1, later.share):.1%} of its own"
+    engine.say(
+        f"xgboost: {wanted.expected_rows(disk):,.0f} training rows are more than the workers hold; all "
+        f"frauds and {min(1, sample.share):.1%} of the others are fitted on{judged} (calibration restores "
+        "the rate); more workers or a larger --memory-limit fit on all"
+    )
+    return sample, later
+
+
 def _failures() -> tuple[type[BaseException], ...]:
     """Return what a fit raises when a worker dies in it: xgboost, Dask and sockets have their own words."""
     from asyncio import CancelledError
@@ -93,20 +110,20 @@ def _failures() -> tuple[type[BaseException], ...]:
 
 
 def _fit_once(
-    engine: Engine, disk: OnDisk, sample: Sample, settings: ModelSettings, seed: int, *, validate: bool
+    engine: Engine, disk: OnDisk, sample: Sample, later: Sample | None, settings: ModelSettings, seed: int
 ) -> Fitted:
     import xgboost
     from xgboost import XGBClassifier
     from xgboost.collective import Config
     from xgboost.dask import DaskXGBClassifier
 
-    parameters = boosting_parameters(settings, seed, validated=validate)
+    parameters = boosting_parameters(settings, seed, validated=later is not None)
     own = {name: value for name, value in parameters.items() if name != "n_jobs"}  # a worker has its threads
+    own["verbosity"] = 0  # workers would tell of their ranks, and warn of its own coll_cfg
     counts = engine.each(partial(_counts, sample), disk.partitions, disk)
     data = _matrix(engine, disk, sample, counts)
     options: dict[str, Any] = {}
-    if validate:
-        later = Sample(("calibration",), 1.0, seed)
+    if later is not None:
         n_later = engine.each(partial(_counts, later), disk.partitions, disk)
         options = {"eval_set": [data, _matrix(engine, disk, later, n_later)]}
     # Left to itself the tracker listens on an address that others reach, also where all is on loopback.
@@ -117,8 +134,8 @@ def _fit_once(
     plain = XGBClassifier(**parameters)
     plain.load_model(bytearray(model.get_booster().save_raw("ubj")))
     n_rows, n_frauds = (sum(c[i] for c in counts) for i in (0, 1))
-    best = int(model.best_iteration) if validate else None
-    curves: Mapping[str, list[float]] = curves_of(model.evals_result()) if validate else {}
+    best = int(model.best_iteration) if later is not None else None
+    curves: Mapping[str, list[float]] = curves_of(model.evals_result()) if later is not None else {}
     return Fitted(plain, f"xgboost {xgboost.__version__}, dask", curves, best, n_rows, n_frauds)
 
 

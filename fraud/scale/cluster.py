@@ -266,9 +266,22 @@ def _client(options: EngineOptions, folder: Path) -> Iterator["Client"]:
                 local_directory=str(folder),
             ) as cluster,
             Client(cluster) as client,
+            _scheduler_quiet(),
         ):
             client.register_plugin(_quiet())
             yield client
+
+
+@contextmanager
+def _scheduler_quiet() -> Iterator[None]:
+    """Keep the own scheduler from listing every value that a killed worker held; the nanny says it died."""
+    logger = logging.getLogger("distributed.scheduler")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _quiet() -> Any:

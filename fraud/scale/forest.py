@@ -1,11 +1,18 @@
 """A random forest whose trees are shared out among the workers (docs/decisions/0038).
 
-Each worker grows its trees on the whole training sample, or on as much of it as its memory holds, with the
-engine that a single process would use; together they are one `RandomForestClassifier` like any other.
+Trees are grown on the whole training sample, or on as much of it as a worker's memory holds, with the engine
+that a single process would use, and only as many at once as fit beside it; together they are one
+`RandomForestClassifier` like any other.
 """
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+import joblib
 
 from fraud.data.profile import ModelSettings
 from fraud.models.estimators import SOUND_FOREST, Fitted, ForestEngine, fit_random_forest
@@ -13,11 +20,24 @@ from fraud.scale.cluster import Engine
 from fraud.scale.preparing import OnDisk
 from fraud.scale.sampling import BASE_BYTES, Sample, sample_of
 
-BYTES_PER_VALUE = 22
+BYTES_PER_VALUE = 27
 """Memory of a training row, by feature, while trees grow; a feature with gaps is two columns."""
-SHARE_OF_MEMORY = 0.6
+BYTES_PER_NODE = 250
+"""Memory of a grown node beside it: the accelerator's, its state, and scikit-learn's."""
+FOR_ROWS, FOR_TREES = 0.6, 0.25
+"""Shares of what a worker has left beside its libraries."""
 _SEED_STEP = 7_919
-"""Between two workers' seeds, so that neighbouring seeds of two runs share no trees."""
+"""Between the seeds of two shares, so that neighbouring seeds of two runs have no trees in common."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some of the trees, in a file of their own: what a worker has grown it need not hold."""
+
+    file: Path
+    engine: str
+    n_rows: int
+    n_frauds: int
 
 
 def fit_forest_at_scale(
@@ -54,28 +74,38 @@ def _fit(
     forest_engine: ForestEngine,
 ) -> Fitted:
     wanted = sample_of(disk, parts, settings.negatives_for("random_forest"), seed)
-    room = max(0, engine.memory_bytes - BASE_BYTES) * SHARE_OF_MEMORY
-    sample = wanted.of_at_most(room / (BYTES_PER_VALUE * disk.n_features), disk)
+    room = max(0, engine.memory_bytes - BASE_BYTES)
+    sample = wanted.of_at_most(room * FOR_ROWS / (BYTES_PER_VALUE * disk.n_features), disk)
     if sample is not wanted:
         engine.say(
             f"random_forest: {wanted.expected_rows(disk):,.0f} training rows are more than a worker holds; "
-            f"each grows its trees on all frauds and {sample.share:.1%} of the others (calibration restores "
-            "the rate); give a larger --memory-limit to grow on all"
+            f"its trees are grown on all frauds and draws of {sample.share:.1%} of the others (calibration "
+            "restores the rate); give a larger --memory-limit to grow on all"
         )
-    n_trees = int(settings.random_forest.get("n_estimators", SOUND_FOREST["n_estimators"]))
-    shares = [n for n in _shared_out(n_trees, len(engine.workers)) if n]
-    work = [(number, n) for number, n in enumerate(shares)]
+    grow = partial(_grow, settings, seed, forest_engine)
     drawn_anew = sample is not wanted
-    grown = engine.each(partial(_grow, settings, seed, forest_engine), work, disk, sample, drawn_anew)
-    forest = grown[0].estimator
-    for other in grown[1:]:
-        forest.estimators_ += other.estimator.estimators_
+    first = engine.each(
+        grow, [(0, 1)], disk, sample, drawn_anew
+    )  # how large trees become is not known before
+    forest = joblib.load(first[0].file)
+    at_once = max(1, int(room * FOR_TREES / (BYTES_PER_NODE * forest.estimators_[0].tree_.node_count)))
+    n_others = int(settings.random_forest.get("n_estimators", SOUND_FOREST["n_estimators"])) - 1
+    shares = _shared_out(n_others, max(len(engine.workers), -(-n_others // at_once)))
+    others = engine.each(grow, list(enumerate(shares, start=1)), disk, sample, drawn_anew)
+    return _joined(forest, [*first, *others])
+
+
+def _joined(forest: Any, shares: Sequence[Share]) -> Fitted:
+    for share in shares[1:]:
+        forest.estimators_ += joblib.load(share.file).estimators_
     forest.n_estimators = len(forest.estimators_)
-    return Fitted(forest, f"{grown[0].engine}, dask", n_rows=grown[0].n_rows, n_frauds=grown[0].n_frauds)
+    whole = shares[0]
+    return Fitted(forest, f"{whole.engine}, dask", n_rows=whole.n_rows, n_frauds=whole.n_frauds)
 
 
-def _shared_out(n_trees: int, n_workers: int) -> list[int]:
-    return [n_trees // n_workers + (i < n_trees % n_workers) for i in range(n_workers)]
+def _shared_out(n_trees: int, n_shares: int) -> list[int]:
+    shares = [n_trees // n_shares + (i < n_trees % n_shares) for i in range(n_shares)]
+    return [n for n in shares if n]
 
 
 def _grow(
@@ -86,13 +116,15 @@ def _grow(
     disk: OnDisk,
     sample: Sample,
     drawn_anew: bool,
-) -> Any:
-    """Grow some of the trees; where a sample stands for more rows, every worker draws its own."""
+) -> Share:
+    """Grow a share of the trees; where a sample stands for more rows, every share has a draw of its own."""
     number, n_trees = work
     own = seed + _SEED_STEP * number
     rows = (Sample(sample.parts, sample.share, own) if drawn_anew else sample).all_rows(disk)
     trees = dict(settings.random_forest) | {"n_estimators": n_trees}
     fitted = fit_random_forest(rows, settings.model_copy(update={"random_forest": trees}), own, forest_engine)
-    return Fitted(
-        fitted.estimator, fitted.engine, n_rows=len(rows.labels), n_frauds=int((rows.labels == 1).sum())
-    )
+    file = disk.folder / f"trees-{'-'.join(sample.parts)}-{number}"
+    partial_file = f"{file}.{os.getpid()}.partial"
+    joblib.dump(fitted.estimator, partial_file)
+    os.replace(partial_file, file)
+    return Share(file, fitted.engine, len(rows.labels), int((rows.labels == 1).sum()))

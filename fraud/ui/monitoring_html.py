@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fraud.data.profile import Profile
-from fraud.formats import number, percentage
+from fraud.formats import calendar, number, percentage
 from fraud.models.report import MODEL_COLOURS, MODEL_TITLES
 from fraud.monitoring.alerts import Alert, AlertState, alerts_from_json
 from fraud.monitoring.history import MonitoringRecord
-from fraud.monitoring.page import band_row, day, interval, shown
+from fraud.monitoring.page import band_row, interval, shown
 from fraud.monitoring.segments import Segment
 from fraud.monitoring.words import (
     check_name,
@@ -108,27 +108,27 @@ def _looked(record: MonitoringRecord, serving: str, language: str) -> str:
     version = report["model"]["version"]
     words = text(
         "monitoring_looked", language, version=html.escape(version),
-        start=_day(report["window"]["start"]), end=_day(report["window"]["end"]),
-        first=_date(report["matured"]["start"]), last=_date(report["matured"]["end"]),
+        start=_moment(report["window"]["start"], language), end=_moment(report["window"]["end"], language),
+        first=_date(report["matured"]["start"], language), last=_date(report["matured"]["end"], language),
     )  # fmt: skip
     if record.runs and record.newest_ms > record.runs[-1].until_ms:
-        words += " " + text("monitoring_late", language, newest=_date_of(record.newest_ms))
+        words += " " + text("monitoring_late", language, newest=_moment(_iso(record.newest_ms), language))
     if version != serving:
         shown_versions = {"serving": html.escape(serving), "version": html.escape(version)}
         words += " " + text("monitoring_other_version", language, **shown_versions)
     return words
 
 
-def _day(moment: str) -> str:
-    return html.escape(day(moment))
+def _moment(iso: str, language: str) -> str:
+    return html.escape(calendar(iso, language))
 
 
-def _date(moment: str) -> str:
-    return html.escape(moment[:10])
+def _date(iso: str, language: str) -> str:
+    return html.escape(calendar(iso, language, time=False))
 
 
-def _date_of(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+def _iso(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
 
 
 def _alerts(alerts: Sequence[Alert], profile: Profile, language: str) -> str:
@@ -146,7 +146,8 @@ def _alerts(alerts: Sequence[Alert], profile: Profile, language: str) -> str:
 
 def _alert(alert: Alert, profile: Profile, language: str) -> str:
     name = html.escape(check_name(alert.key, profile, language))
-    since = text(f"monitoring_{alert.state.value}_since", language, since=_date_of(alert.since_ms)[:10])
+    began = _date(_iso(alert.since_ms), language)
+    since = text(f"monitoring_{alert.state.value}_since", language, since=began)
     unknown = f"; {text('monitoring_unknown', language)}" if alert.unknown else ""
     why = html.escape(reason(alert.reason, alert.params, language))
     tone = "decline" if alert.state is AlertState.FIRING else "review"
@@ -429,7 +430,7 @@ def basis_html(report: Mapping[str, Any], language: str) -> str:
     """Return what the whole page rests on."""
 
     def stretch(ends: Mapping[str, str]) -> str:
-        return f"{_day(ends['start'])} \N{EN DASH} {_day(ends['end'])}"
+        return f"{_moment(ends['start'], language)} \N{EN DASH} {_moment(ends['end'], language)}"
 
     facts = {
         "version": html.escape(report["model"]["version"]),

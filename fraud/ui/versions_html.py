@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from fraud.formats import number, percentage, signed
+from fraud.formats import calendar, number, percentage, signed
 from fraud.models.evaluate import Estimate
 from fraud.models.gate_summary import GateSummary
 from fraud.models.report import MODEL_TITLES
@@ -28,10 +28,9 @@ _PSEUDONYM = re.compile(r"[0-9a-f]{24}")
 _PLACES = {"cli": "versions_who_command", "retrain": "versions_who_retraining"}
 
 
-def moment(at: datetime | str) -> str:
+def moment(at: datetime | str, language: str) -> str:
     """Return a moment to the minute, escaped; an ISO text is cut, not trusted."""
-    found = f"{at:%Y-%m-%dT%H:%M}" if isinstance(at, datetime) else str(at)[:16]
-    return html.escape(found.replace("T", " "))
+    return html.escape(calendar(at.isoformat() if isinstance(at, datetime) else str(at), language))
 
 
 def who(name: object, language: str) -> str:
@@ -84,13 +83,13 @@ def _since(timeline: Timeline, champion: Entry, language: str) -> str:
     if champion.promoted is not None:
         return decision_html(champion.promoted, language)
     at = timeline.aliases.promoted_at
-    return text("versions_serves_since", language, since=moment(at)) if at else ""
+    return text("versions_serves_since", language, since=moment(at, language)) if at else ""
 
 
 def _board(standings: Sequence[Standing], language: str) -> str:
     rows = []
     for at, standing in enumerate(standings):
-        since = text("versions_serves_since", language, since=moment(standing.since))
+        since = text("versions_serves_since", language, since=moment(standing.since, language))
         here = f"<small>{text('versions_here', language)}</small>" if at == 0 else ""
         rows.append(
             [
@@ -104,7 +103,7 @@ def _board(standings: Sequence[Standing], language: str) -> str:
 
 
 def _state(standing: Standing, language: str) -> str:
-    seen = moment(standing.seen_at) if standing.seen_at is not None else ""
+    seen = moment(standing.seen_at, language) if standing.seen_at is not None else ""
     words = text(f"versions_state_{standing.state}", language, seen=seen)
     tone, mark = (table.get(standing.state, other) for table, other in (
         (_STATE_TONES, "review"), (_STATE_ICONS, "unsure"),
@@ -181,7 +180,7 @@ def _shadow(report: ShadowReport | None, language: str) -> str:
     if report is None:
         return f'<p class="fine">{text("versions_shadow_none", language)}</p>'
     title = text("versions_shadow", language, champion=html.escape(report.champion))
-    since = moment(report.since)
+    since = moment(report.since, language)
     if not report.n:
         return f'<h4>{title}</h4><p class="quiet">{text("versions_shadow_empty", language, since=since)}</p>'
     counts = {key: number(getattr(report, f"n_{key}"), language, 0) for key in ("dropped", "failed")}
@@ -215,7 +214,7 @@ def decision_html(decision: Decision, language: str) -> str:
     """Return a decision as a clause: what, when, by whom."""
     if decision.action not in ("promote", "rollback", "challenge", "reject"):
         return html.escape(str(decision.action)[:40])
-    by, at = who(decision.who, language), moment(decision.at)
+    by, at = who(decision.who, language), moment(decision.at, language)
     return text(f"versions_did_{decision.action}", language, at=at, who=by)
 
 

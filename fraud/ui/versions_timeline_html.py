@@ -27,6 +27,7 @@ from fraud.ui.versions_html import (
 _DOT = " \N{MIDDLE DOT} "
 _LIST = "python -m fraud versions"
 _DECISIONS = 50
+_SOURCES = {kind: f"versions_source_{kind}" for kind in ("simulator", "file", "directory")}
 
 
 def timeline_html(timeline: Timeline, refused: GateSummary | None, language: str) -> str:
@@ -46,7 +47,7 @@ def _refused(gate: GateSummary | None, language: str) -> str:
     if gate is None:
         return ""
     champion = html.escape(gate.champion)
-    words = text("versions_refused_run", language, at=moment(gate.made_at), champion=champion)
+    words = text("versions_refused_run", language, at=moment(gate.made_at, language), champion=champion)
     return (
         f'<div class="refused-run"><p>{icon("alert")}<b>{words}</b></p>{reasons_html(gate, language)}</div>'
     )
@@ -98,7 +99,7 @@ def _dates(entry: Entry, language: str) -> str:
     elif entry.release.revision is not None:
         lines.append(text("versions_never", language))
     if entry.release.summary is not None and entry.release.summary.created_at:
-        lines.append(text("versions_made", language, at=moment(entry.release.summary.created_at)))
+        lines.append(text("versions_made", language, at=moment(entry.release.summary.created_at, language)))
     return "".join(f'<p class="quiet">{capital(line)}</p>' for line in lines)
 
 
@@ -137,7 +138,7 @@ def _place(value: float, scale: tuple[float, float]) -> float:
 
 def _data(summary: ReleaseSummary, language: str) -> str:
     rows = "" if summary.n_rows is None else number(summary.n_rows, language, 0)
-    table = [text("versions_base", language, n=rows, source=html.escape(summary.source))]
+    table = [text("versions_base", language, n=rows, source=_source(summary.source, language))]
     if summary.data_digest:
         table.append(f"<code>{html.escape(summary.data_digest[:12])}</code>")
     feedback, answers = summary.feedback, [text("versions_no_labels", language)]
@@ -150,6 +151,12 @@ def _data(summary: ReleaseSummary, language: str) -> str:
         if n_unused := sum(feedback.unused.values()):
             answers.append(text("versions_unused", language, n=number(n_unused, language, 0)))
     return _fact("versions_data", table, language) + _fact("versions_feedback", answers, language)
+
+
+def _source(source: str, language: str) -> str:
+    kind, _, name = source.partition(" ")
+    shown = text(_SOURCES[kind], language) if kind in _SOURCES else html.escape(kind)
+    return f"{shown} {html.escape(name)}".strip()
 
 
 def _fact(key: str, said: Sequence[str], language: str) -> str:
