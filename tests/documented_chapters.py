@@ -153,7 +153,7 @@ def scores_and_flags(o: Operator, web: httpx.Client) -> list[str]:
 
 
 def reads_the_feedback(o: Operator) -> None:
-    assert "2 flags, 4 rows" in o.types("python -m fraud feedback log")
+    assert "2 submissions, 4 rows" in o.types("python -m fraud feedback log")
     o.types("python -m fraud feedback pull --out pulled")
     events = pd.read_parquet(o.home / "pulled/events.parquet")["event"]
     assert sorted(events) == ["flag", "flag", "prediction", "prediction"]
