@@ -5,6 +5,7 @@ that is given to `Engine.each` must write whole files or none, so that doing it 
 """
 
 import hashlib
+import logging
 import os
 import sys
 import tempfile
@@ -266,7 +267,19 @@ def _client(options: EngineOptions, folder: Path) -> Iterator["Client"]:
             ) as cluster,
             Client(cluster) as client,
         ):
+            client.register_plugin(_quiet())
             yield client
+
+
+def _quiet() -> Any:
+    """Return what keeps workers, new ones too, from printing tracebacks: what they raise is told here."""
+    from distributed import WorkerPlugin
+
+    class Quiet(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
+        def setup(self, worker: Any) -> None:
+            logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)
+
+    return Quiet()
 
 
 def _connected(scheduler: str) -> "Client":

@@ -1,5 +1,6 @@
 """Real workers on loopback: the same bundle and answers, and what becomes of work whose worker is killed."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -101,6 +102,13 @@ def test_a_worker_killed_in_the_middle_costs_nothing_but_time(workers: Engine) -
     killer.start()
     assert workers.each(slowly, list(range(16)), workers.folder) == [2 * n for n in range(16)]
     killer.join()
+    workers.client.wait_for_workers(2)
+    levels = workers.each_worker(level_of, "distributed.worker")
+    assert set(levels.values()) == {logging.CRITICAL}, "a new one prints no traceback either"
+
+
+def level_of(name: str) -> int:
+    return logging.getLogger(name).getEffectiveLevel()
 
 
 def listeners() -> set[str]:

@@ -16,6 +16,9 @@ CHIP, CONTACTLESS, ONLINE = range(3)
 TRIP_BLOCK_DAYS = 21
 """Trips are drawn for blocks of days and end within their block."""
 
+SMALLEST_AMOUNT, LARGEST_AMOUNT = 0.5, 50_000.0
+"""In EUR; what profiles/cards.toml takes. One draw in some twenty million lies above."""
+
 _USUAL_CUMULATIVE = np.array([0.45, 0.72, 0.89, 1.0])
 _ONLINE_SHARE = np.array([c.online for c in CATEGORIES])
 _MEDIAN = np.array([c.median for c in CATEGORIES])
@@ -120,7 +123,7 @@ def draw_amounts(
     ending = rng.random(len(card))
     amount = np.where(ending < 0.3, np.rint(amount), amount)
     amount = np.where(ending > 0.85, np.floor(amount) + 0.99, amount)
-    return np.maximum(np.round(np.where(cash, notes, amount), 2), 0.5)
+    return np.clip(np.round(np.where(cash, notes, amount), 2), SMALLEST_AMOUNT, LARGEST_AMOUNT)
 
 
 def draw_channels(

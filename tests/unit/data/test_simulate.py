@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fraud.data.profile import load_profile
 from fraud.data.simulate import (
     COLUMNS,
     TYPOLOGIES,
@@ -15,6 +16,7 @@ from fraud.data.simulate import (
     streaming,
 )
 from fraud.data.simulate.config import stream
+from fraud.data.simulate.honest import draw_amounts
 from fraud.data.simulate.population import draw_population
 from fraud.errors import TableError
 
@@ -72,6 +74,15 @@ def test_amounts_are_positive_cents_and_places_have_four_decimals(table: pd.Data
     assert (table["amount"] >= 0.5).all()
     for column, decimals in {"amount": 2, "home_lat": 4, "home_lon": 4, "merchant_lat": 4}.items():
         assert np.array_equal(table[column], table[column].round(decimals))
+
+
+def test_no_amount_is_above_what_the_profile_takes() -> None:
+    population = draw_population(SimulationConfig(), 7, 1_000)
+    card = np.arange(len(population.level))
+    first = np.zeros(len(card), dtype=np.int64)
+    amounts = draw_amounts(stream(7, "honest"), population, card, first, first, factor=1e6)
+    (rule,) = (c for c in load_profile("cards").fields if c.column == "amount")
+    assert amounts.max() == rule.maximum
 
 
 def test_two_windows_make_the_same_table_as_one() -> None:
