@@ -51,7 +51,8 @@ def _log(options: argparse.Namespace, settings: Settings) -> None:
     if not entries:
         print("the dataset has no commits yet")
     for entry in entries:
-        counts = "" if entry.n_submissions is None else f"  {entry.n_submissions} flags, {entry.n_rows} rows"
+        n_submissions = entry.n_submissions
+        counts = "" if n_submissions is None else f"  {n_submissions} submissions, {entry.n_rows} rows"
         print(
             f"{entry.revision[:12]}  {entry.committed_at:%Y-%m-%d %H:%M:%S}Z  {_plain(entry.message)}{counts}"
         )

@@ -326,7 +326,7 @@ class ModelRegistry:
         return self._change(change, f"Promote {version}", "promote", version, who, expected)
 
     def rollback(self, *, who: str = "", to: str | None = None, expected: int | None = None) -> Aliases:
-        """Make `previous` the champion again; NotFound if there is none; `expected` as in `promote`.
+        """Make `previous` the champion again; NotFound if there is none; else as `promote`.
 
         With `to`, the version that whoever asks takes for `previous`, nothing changes where it is the
         champion already: of two that roll back at once the second would bring back what both are fleeing.
@@ -337,6 +337,7 @@ class ModelRegistry:
                 return old
             if old.previous is None:
                 raise NotFound("There is no previous version to roll back to.", code="no_previous")
+            self.require_trusted(self._revision(old.previous))  # no process could start on another
             return replace(old, champion=old.previous, previous=old.champion)
 
         return self._change(change, "Roll back to the previous champion", "rollback", None, who, expected)

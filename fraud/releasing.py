@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud.durable import sync_directory, write_text
-from fraud.errors import FraudError, NotFound, RepositoryError, StorageError
+from fraud.errors import BundleRefused, FraudError, NotFound, RepositoryError, StorageError
 from fraud.ids import id_of
 from fraud.models.bundle import load_bundle
 from fraud.registry import DECIDED_MEANWHILE, Aliases, ModelRegistry
@@ -122,6 +122,8 @@ class ReleaseDesk:
         ------
         NotFound
             There is no previous version.
+        BundleRefused
+            It is not signed by a key that is trusted here; nothing was changed.
         StorageError
             The journal cannot be written; nothing was changed.
         RepositoryError
@@ -139,8 +141,8 @@ class ReleaseDesk:
     def _roll_back(self, before: Aliases, who: str, expected: int | None) -> Aliases:
         try:
             return self.registry.rollback(who=who, to=before.previous, expected=expected)
-        except RepositoryError as error:
-            if error.code == DECIDED_MEANWHILE:
+        except (RepositoryError, BundleRefused) as error:
+            if isinstance(error, BundleRefused) or error.code == DECIDED_MEANWHILE:
                 self._forget_rollback()  # it was never begun, and must not be taken for unfinished
             raise
 

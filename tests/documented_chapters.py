@@ -18,7 +18,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from fraud import cli_cluster
+from fraud import cli_cluster, wiring
 from fraud.data.profile import load_profile
 from fraud.data.simulate import simulate
 from fraud.settings import Settings, read_settings
@@ -153,7 +153,7 @@ def scores_and_flags(o: Operator, web: httpx.Client) -> list[str]:
 
 
 def reads_the_feedback(o: Operator) -> None:
-    assert "2 flags, 4 rows" in o.types("python -m fraud feedback log")
+    assert "2 submissions, 4 rows" in o.types("python -m fraud feedback log")
     o.types("python -m fraud feedback pull --out pulled")
     events = pd.read_parquet(o.home / "pulled/events.parquet")["event"]
     assert sorted(events) == ["flag", "flag", "prediction", "prediction"]
@@ -329,11 +329,17 @@ def restores_a_backup(o: Operator, receipts: list[str]) -> None:
             o.types('sqlite3 FILE ".backup COPY"')
         elif not file.name.endswith(("-wal", "-shm")):
             shutil.copy(file, copy)
-    clone = ["git", "clone", "--quiet", "--mirror", str(state / "dataset.git"), str(kept / "dataset.git")]
-    subprocess.run(clone, check=True)
+    o.stands_for["REPOSITORY COPY"] = f"{state / 'dataset.git'} {kept / 'dataset.git'}"
+    o.types("git clone --mirror REPOSITORY COPY")
     shutil.rmtree(state)
     shutil.copytree(kept, state)
     assert o.types("python -m fraud feedback verify").startswith("3 committed receipts")
+    made = wiring._pseudonym_key(read_settings().feedback)
+    o.types("export FRAUD_PSEUDONYM_KEY=$(cat feedback_store/pseudonym.key)")
+    shutil.move(state / "pseudonym.key", o.home / "pseudonym.key")
+    assert wiring._pseudonym_key(read_settings().feedback) == made, "everybody is who they were"
+    shutil.move(o.home / "pseudonym.key", state / "pseudonym.key")
+    o.unsets("FRAUD_PSEUDONYM_KEY")
     with o.demo("make demo") as web:
         assert web.get(f"/v1/flags/{receipts[0]}").json()["state"] == "committed"
 

@@ -63,6 +63,6 @@ def _as_typed(part: str) -> str | None:
     part = re.sub(r"^(?:\.\./)*\.venv/bin/", "", part)
     rest = _SET.sub("", part).strip()
     first, _, more = rest.partition(" ")
-    if (first in PROGRAMS and more) or first.endswith("retrain.sh"):
+    if (first in PROGRAMS and more) or first.endswith("retrain.sh") or rest.startswith("git clone "):
         return part
     return part if not rest and _SET.match(part) else None

@@ -94,10 +94,12 @@ def parse_row(row: Mapping[str, object]) -> Event:
     FlagError
         Names the field and the rule that it breaks; `field` is set.
     """
+    version = row.get("schema_version")
+    if type(version) is int and version > SCHEMA_VERSION:  # its columns may be others too
+        _refuse("schema_version", f"{version} is of a newer version of this program; update it")
     if not row.keys() <= COLUMNS.keys():
         unknown = sorted(str(column) for column in row if column not in COLUMNS)
         _refuse(unknown[0][:_MAX_TEXT_LENGTH], f"no column of schema version {SCHEMA_VERSION}")
-    version = row.get("schema_version")
     if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
         _refuse("schema_version", f"must be 1 to {SCHEMA_VERSION}")
     for column, since in ADDED.items():

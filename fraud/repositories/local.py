@@ -177,6 +177,11 @@ class LocalRepository(VersionedRepository):
                         return self._sha(line[:40], name)
         except OSError as error:
             raise RepositoryError(f"{self._directory} cannot be read: {error}.", code="storage") from error
+        if (self._directory / ".git").exists():  # put back from a backup: a new history must not begin in it
+            raise RepositoryError(
+                f"{self._directory} has a working tree; put back a bare repository (git clone --mirror).",
+                code="not_bare",
+            )
         return None
 
     def _sha(self, text: str, name: str) -> str:

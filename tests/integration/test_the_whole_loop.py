@@ -127,7 +127,7 @@ def test_sigterm_commits_what_waits(demo: Demo, here: Callable[..., str]) -> Non
     with httpx.stream("GET", f"{demo.url}/gradio_api/heartbeat/open", timeout=60) as open_page:
         assert open_page.status_code == 200, "it listens for as long as it is open"
         demo.stop()
-    assert "1 flags, 2 rows" in here("feedback", "log")
+    assert "1 submissions, 2 rows" in here("feedback", "log")
 
 
 def test_a_bundle_that_was_tampered_with_keeps_the_demo_from_starting(

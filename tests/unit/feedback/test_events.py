@@ -154,6 +154,12 @@ def test_any_comment_is_either_refused_or_comes_back(make_prediction, make_flag,
 # parsing
 
 
+def test_a_row_of_a_newer_program_says_so_whatever_columns_it_has(prediction, flag):
+    row = submission(prediction, flag, node="n1")[0] | {"schema_version": SCHEMA_VERSION + 1, "extra": None}
+    with pytest.raises(FlagError, match="newer version of this program"):
+        parse_row(row)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

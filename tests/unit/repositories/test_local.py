@@ -135,6 +135,16 @@ def test_a_damaged_head_is_an_error_and_not_an_empty_repository(repository):
         repository.head()
 
 
+def test_a_clone_with_a_working_tree_is_not_taken_for_an_empty_repository(repository, tmp_path):
+    repository.commit([Add("a", b"1")], "one", None)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", repository._directory, clone], check=True)
+    with pytest.raises(RepositoryError, match="git clone --mirror"):
+        LocalRepository(clone).head()
+    with pytest.raises(RepositoryError, match="git clone --mirror"):
+        LocalRepository(clone).commit([Add("a", b"2")], "a new history", None)
+
+
 def test_links_pushed_by_others_are_refused(repository):
     first = repository.commit([Add("a", b"1")], "one", None)
     blob = git(repository, "hash-object", "-w", "--stdin", input="/etc/passwd").strip()
