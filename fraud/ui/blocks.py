@@ -16,7 +16,7 @@ from fraud.ui.batch import MAX_FILE, BatchTab
 from fraud.ui.comparing import CompareSection
 from fraud.ui.first_render import Page, PageLanguage
 from fraud.ui.language import Localised
-from fraud.ui.memory import RECALL, REMEMBER_LANGUAGE, RESUME, RESUME_IF_NEEDED, read_recalled
+from fraud.ui.memory import KEEP_LANGUAGE, RECALL, RESUME, RESUME_IF_NEEDED, SPEAK_LANGUAGE, read_recalled
 from fraud.ui.models import BELOW_COMPARISON, ModelsTab
 from fraud.ui.monitoring import MonitoringTab
 from fraud.ui.review import ReviewTab
@@ -95,6 +95,7 @@ def build_blocks(
                 elem_id="language",
                 interactive=True,
             )
+        language.input(None, language, None, js=KEEP_LANGUAGE)  # before anything that waits for the server
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with localised.make(gr.Tab, lambda chosen: {"label": text("tab_score", chosen)}, id="score"):
                 tab = ScoreTab(service, localised, language)
@@ -173,12 +174,14 @@ def _wire(
     page.show_first(first_view, edition)
     # Most visitors have nothing to resume: their page asks the server nothing more before they do.
     resuming = gr.Button(visible="hidden", elem_id=RESUME)
-    resuming.click(resume, gr.JSON(visible=False), outputs, js=RECALL, **quiet)
+    resuming.click(resume, gr.JSON(visible=False), outputs, js=RECALL, **quiet).then(
+        None, language, None, js=SPEAK_LANGUAGE
+    )
     page.load(None, js=RESUME_IF_NEEDED)
     if review.by_account:
         page.load(review.first_view, language, review.outputs, **quiet)
     language.input(say_again, [language, *tab.state, *review.state], outputs, **quiet).then(
-        None, language, None, js=REMEMBER_LANGUAGE
+        None, language, None, js=SPEAK_LANGUAGE
     )
 
 

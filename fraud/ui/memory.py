@@ -16,7 +16,8 @@ RESUME = "resume"
 """The id of the button that asks the server to put back what the browser remembers; nobody sees it."""
 RESUME_IF_NEEDED = f'() => {{ window.fraudPage.resume("{RESUME}"); }}'
 RECALL = "() => [window.fraudPage.recall()]"
-REMEMBER_LANGUAGE = "(language) => { window.fraudPage.speak(language); }"
+KEEP_LANGUAGE = "(language) => { window.fraudPage.keepLanguage(language); }"
+SPEAK_LANGUAGE = "(language) => { window.fraudPage.speak(language); }"
 _MAX_FIELDS, _MAX_TEXT = 200, 2_000
 _SCALARS = (str, int, float, bool)
 

@@ -12,11 +12,14 @@
   };
   const parsed = (text) => { try { return JSON.parse(text); } catch { return null; } };
 
-  const speak = (language) => {
-    document.documentElement.lang = language;
+  // Kept when it is chosen, before the server has said it all again: a reload in between must not forget it.
+  const keepLanguage = (language) => {
     write("localStorage", LANGUAGE, language);
     const across = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
     document.cookie = `${LANGUAGE}=${language}; path=/; max-age=31536000; ${across}`;
+  };
+  const speak = (language) => {
+    document.documentElement.lang = language;
     requestAnimationFrame(() => { document.title = document.querySelector("h1")?.innerText ?? document.title; });
   };
 
@@ -37,6 +40,7 @@
   };
 
   window.fraudPage = {
+    keepLanguage,
     speak,
     recall,
     // The tour: outlines what a step tells of, and brings it into sight; 0 ends it.

@@ -70,8 +70,19 @@ def test_the_chosen_language_outlives_a_reload(open_page: Open) -> None:
     page.context.clear_cookies()  # a frame of another site, where cookies are refused
     page.reload()
     expect(page.locator("h1")).to_have_text("Esta transação é fraude?")
+    expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
     page.locator("#language").get_by_text("English").click()
     expect(page.locator("h1")).to_have_text("Is this transaction fraud?")
+
+
+def test_a_language_chosen_a_moment_before_a_reload_is_kept(open_page: Open) -> None:
+    page = open_page()
+    page.route("**/gradio_api/queue/**", lambda route: None)  # the server has not said it all again yet
+    page.locator("#language").get_by_text("Português").click()
+    page.wait_for_function("localStorage.getItem('fraud_language') === 'pt-BR'")
+    page.unroute("**/gradio_api/queue/**")
+    page.reload()
+    expect(page.locator("h1")).to_have_text("Esta transação é fraude?")
 
 
 @SIZES
