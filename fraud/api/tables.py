@@ -57,11 +57,11 @@ def add_tables(app: FastAPI, desk: TableDesk, service: FraudService) -> None:
 
 
 def _sample(service: FraudService) -> str:
-    """Return the past of a known card, or the examples, without their labels, as a CSV."""
+    """Return the examples, of which some raise an alert, and the past of a known card, unlabelled, as a CSV."""
     roles = service.profile.columns
     entity = next(iter(service.entities()), None)
     records = service.past_of(entity, _SAMPLE_ROWS) if entity is not None else []
-    rows = records or [example["transaction"] for example in service.examples()]
+    rows = [*(example["transaction"] for example in service.examples()), *records]
     known = {roles.label, roles.label_at, roles.typology}
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in known]
     sink = io.StringIO()

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from fraud import scratch
 from fraud.api import build_api
 from fraud.api.tables import add_tables
+from fraud.records import MODELS
 from fraud.service import FraudService
 from fraud.tables.desk import TableDesk
 from fraud.tables.matching import guess
@@ -74,3 +75,5 @@ def test_the_sample_can_be_scored_as_it_is(client: TestClient) -> None:
         "/v1/score/batch", content=table.to_csv(index=False), headers={"content-type": "text/csv"}
     )
     assert answer.json()["n_rejected"] == 0
+    decisions = {row[f"{name}_decision"] for row in answer.json()["scored"] for name in MODELS}
+    assert {"approve", "review"} <= decisions, "whoever tries it sees an alert"
