@@ -57,7 +57,7 @@ def add_tables(app: FastAPI, desk: TableDesk, service: FraudService) -> None:
 
 
 def _sample(service: FraudService) -> str:
-    """Return the examples, of which some raise an alert, and the past of a known card, unlabelled, as a CSV."""
+    """Return the examples, some of which raise an alert, and a known card's past, unlabelled, as a CSV."""
     roles = service.profile.columns
     entity = next(iter(service.entities()), None)
     records = service.past_of(entity, _SAMPLE_ROWS) if entity is not None else []

@@ -66,6 +66,7 @@ class _Job:
     state: State = "opened"
     matching: Matching | None = None
     table: ScoredTable | None = None
+    receipts: dict[int, str] = field(default_factory=dict)
     problem: FraudError | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     step: str = ""
@@ -161,7 +162,7 @@ class TableDesk:
                     params={"n": MAX_WAITING},
                 )
             job.matching, job.problem, job.table, job.state = matching, None, None, "waiting"
-            job.step, job.n_done, job.n_rows = "", 0, 0
+            job.step, job.n_done, job.n_rows, job.receipts = "", 0, 0, {}
             job.stop.clear()
             job.asked_at = time.monotonic()
             self._waiting.append(job)
@@ -226,6 +227,16 @@ class TableDesk:
         """Return the columns that a table was last scored by; None before, NotFound if it was forgotten."""
         matching = self._find(job_id).matching
         return None if matching is None else matching.columns
+
+    def flagged(self, job_id: str) -> Mapping[int, str]:
+        """Return position of each flagged row -> its receipt; NotFound if the table was forgotten."""
+        return dict(self._find(job_id).receipts)
+
+    def note_flags(self, job_id: str, receipts: Mapping[int, str]) -> None:
+        """Remember which rows were flagged, for as long as the table is kept; NotFound if forgotten."""
+        job = self._find(job_id)
+        with self._lock:
+            job.receipts = job.receipts | dict(receipts)
 
     def close(self) -> None:
         """Stop all work and delete every table."""

@@ -55,7 +55,7 @@ class BatchTab:
         self._job = gr.State("", time_to_live=scratch.LIFE_S, delete_callback=self._desk.discard)
         # Kept by the browser too: after a reload the tab takes its table up where it is.
         self._kept = gr.BrowserState("", storage_key="fraud-table")
-        self._page, self._flagged = gr.State(0), gr.State({})
+        self._page = gr.State(0)
         self._timer = gr.Timer(_POLL_SECONDS, active=False)
         self._draw(localised)
         self._wire(tab)
@@ -181,7 +181,7 @@ class BatchTab:
     @property
     def _outputs(self) -> list[Any]:
         return [
-            self._kept, self._job, self._page, self._flagged, self._timer, self._file, self._problem,
+            self._kept, self._job, self._page, self._timer, self._file, self._problem,
             self._opened, self._about, self._choosing, *self._columns.values(), self._score, self._cancel,
             self._forget, self._progress, self._results, self._summary, self._choice, self._table,
             self._previous, self._next, self._label, self._comment, self._consent, self._receipts,
@@ -190,7 +190,7 @@ class BatchTab:
 
     def _wire(self, tab: gr.Tab) -> None:
         language, job, outputs = self._language, self._job, self._outputs
-        shown = [job, self._choice, self._page, self._flagged, language]
+        shown = [job, self._choice, self._page, language]
         tab.select(self._resume, [job, self._kept, language], outputs, **_QUIET)
         self._file.upload(self._open, [self._file, job, language], outputs, **_QUIET)
         self._score.click(self._start, [job, language, *self._columns.values()], outputs, **_QUIET)
@@ -200,7 +200,7 @@ class BatchTab:
         self._choice.input(lambda *given: self._turn(0, *given), shown, outputs, **_QUIET)
         self._previous.click(lambda *given: self._turn(-1, *given), shown, outputs, **_QUIET)
         self._next.click(lambda *given: self._turn(1, *given), shown, outputs, **_QUIET)
-        answer = [self._ticked, job, self._flagged, self._label, self._comment, self._consent]
+        answer = [self._ticked, job, self._label, self._comment, self._consent]
         self._send.click(
             self._flag, [*answer, self._choice, self._page, language], outputs, js=_TICKED, **_QUIET
         )
@@ -264,7 +264,6 @@ class BatchTab:
         return {
             self._results: gr.update(visible=False),
             self._page: 0,
-            self._flagged: {},
             self._choosing: gr.update(open=False),
             self._problem: "",
         } | self._tick(job, language)
@@ -298,7 +297,7 @@ class BatchTab:
         if found.state == "failed" and found.problem is not None:
             updates[self._progress] = self._alert(found.problem, language)
         if found.state == "done":
-            updates |= self._show(job, "all", 0, {}, language, first=True)
+            updates |= self._show(job, "all", 0, language, first=True)
         return updates
 
     # Afterwards
@@ -308,7 +307,6 @@ class BatchTab:
         job: str,
         choice: Choice,
         page: int,
-        flagged: Mapping[int, str],
         language: str,
         *,
         first: bool = False,
@@ -318,7 +316,7 @@ class BatchTab:
         page = min(max(page, 0), last)
         updates: Updates = {
             self._page: page,
-            self._table: words.rows_html(table, choice, page, flagged, language),
+            self._table: words.rows_html(table, choice, page, self._desk.flagged(job), language),
             self._previous: gr.update(interactive=page > 0),
             self._next: gr.update(interactive=page < last),
         }
@@ -334,11 +332,9 @@ class BatchTab:
             self._refused_sheet: gr.update(visible=table.n_refused > 0),
         }
 
-    def _turn(
-        self, by: int, job: str, choice: Choice, page: int, flagged: Mapping[int, str], language: str
-    ) -> Updates:
+    def _turn(self, by: int, job: str, choice: Choice, page: int, language: str) -> Updates:
         try:
-            return self._show(job, choice, page + by if by else 0, flagged, language)
+            return self._show(job, choice, page + by if by else 0, language)
         except FraudError as error:
             return self._nothing() | {self._problem: self._alert(error, language)}
 
@@ -346,7 +342,6 @@ class BatchTab:
         self,
         ticked: str,
         job: str,
-        flagged: dict[int, str],
         label: str | None,
         comment: str,
         consent: bool,
@@ -356,16 +351,16 @@ class BatchTab:
         request: gr.Request,
     ) -> Updates:
         positions = [int(p) for p in (ticked or "").split(",") if p.isdecimal()]
-        positions = [p for p in dict.fromkeys(positions) if p not in flagged]
-        if not positions or len(positions) > MAX_FLAGS:
-            key = "batch_flag_many" if positions else "batch_flag_none"
-            return {self._receipts: alert_html(text(key, language, n=MAX_FLAGS))}
         try:
-            table = self._desk.table(job)
+            table, flagged = self._desk.table(job), self._desk.flagged(job)
+            positions = [p for p in dict.fromkeys(positions) if p < len(table) and p not in flagged]
+            if not positions or len(positions) > MAX_FLAGS:
+                key = "batch_flag_many" if positions else "batch_flag_none"
+                return {self._receipts: alert_html(text(key, language, n=MAX_FLAGS))}
             found = flag_rows(
                 self._service,
                 table,
-                [p for p in positions if p < len(table)],
+                positions,
                 label=label,
                 comment=comment or "",
                 consent=consent is True,
@@ -374,22 +369,23 @@ class BatchTab:
             )
         except FraudError as error:
             return {self._receipts: self._alert(error, language)}
+        updates: Updates = {self._receipts: words.flags_html(found, self._service.profile, language)}
         kept = {one.position: one.receipt.receipt_id for one in found if one.receipt is not None}
-        flagged = flagged | kept
-        updates: Updates = {
-            self._flagged: flagged,
-            self._receipts: words.flags_html(found, self._service.profile, language),
-        }
         if kept:
-            updates[self._label], updates[self._comment], updates[self._consent] = None, "", False
-        return updates | self._show(job, choice, page, flagged, language)
+            updates |= {self._label: None, self._comment: "", self._consent: False}
+        try:
+            self._desk.note_flags(job, kept)
+            return updates | self._show(job, choice, page, language)
+        except (
+            NotFound
+        ):  # its hour ended in this moment; what was flagged is kept, and its receipts are shown
+            return updates
 
     def _say_again(
         self,
         job: str,
         choice: Choice,
         page: int,
-        flagged: Mapping[int, str],
         language: str,
         *chosen: str | None,
     ) -> Updates:
@@ -401,8 +397,8 @@ class BatchTab:
             updates = self._about_it(self._desk.sheet(job), language, columns)
             updates |= self._tick(job, language)
             if found.state == "done":
-                updates |= self._show(job, choice, page, flagged, language, first=True)
-                updates |= self._show(job, choice, page, flagged, language)
+                updates |= self._show(job, choice, page, language, first=True)
+                updates |= self._show(job, choice, page, language)
         except FraudError as error:
             return self._nothing() | {self._problem: self._alert(error, language)}
         return updates
@@ -416,7 +412,6 @@ class BatchTab:
             self._job: "",
             self._kept: "",
             self._page: 0,
-            self._flagged: {},
             self._timer: gr.Timer(active=False),
             self._file: None,
             self._problem: "",

@@ -94,6 +94,10 @@ def test_rows_are_turned_filtered_and_flagged(tab: Page, small_frame: pd.DataFra
     expect(status.locator("code")).to_have_count(2)
     expect(tab.locator("#batch-table tbody tr").first).to_contain_text("flagged")
     expect(tab.locator("#batch-consent input")).not_to_be_checked()
+    tab.reload()
+    tab.wait_for_selector(".decision", timeout=60_000)
+    tab.get_by_role("tab", name="A table").click()
+    expect(tab.locator("#batch-table tbody tr").first).to_contain_text("flagged")
 
 
 def test_other_column_names_are_guessed_and_can_be_corrected(
