@@ -73,12 +73,12 @@ def calendar(iso: str, language: str, *, time: bool = True) -> str:
 
 
 def duration(hours: float, language: str) -> str:
-    """Return a length of time in the largest unit that leaves a number above one."""
+    """Return a length of time in the largest unit that leaves a number above one; no line ends in it."""
     for limit, factor, unit in ((1 / 60, 3600, "s"), (1, 60, "min"), (48, 1, "h")):
         if hours < limit:
-            return f"{number(hours * factor, language, 0 if factor > 1 else None)} {unit}"
+            return f"{number(hours * factor, language, 0 if factor > 1 else None)}\u00a0{unit}"
     days = "dias" if language.startswith("pt") else "days"
-    return f"{number(hours / 24, language, 0)} {days}"
+    return f"{number(hours / 24, language, 0)}\u00a0{days}"
 
 
 def pretty(name: str) -> str:

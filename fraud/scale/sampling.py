@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraud.models.estimators import TrainingRows
+from fraud.scale.cluster import EngineError
 from fraud.scale.partitions import Partition
 from fraud.scale.preparing import OnDisk
 
 F32 = NDArray[np.float32]
-BASE_BYTES = 400_000_000
-"""What a worker takes before it holds a row: the interpreter and the libraries."""
+BASE_BYTES = 500_000_000
+"""What a worker takes beside rows: interpreter, libraries, and what earlier steps did not give back."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,24 @@ class Sample:
         return frauds + min(1.0, self.share) * others
 
     def of_at_most(self, n_rows: float, disk: OnDisk) -> "Sample":
-        """Return a sample of about `n_rows` rows: all frauds, and of the others what is left."""
+        """Return a sample of about `n_rows` rows: all frauds, and of the others what is left.
+
+        Raises
+        ------
+        EngineError
+            The frauds and as many others do not fit.
+        """
         if self.expected_rows(disk) <= n_rows:
             return self
         frauds, others = _classes(disk, self.parts)
-        return Sample(self.parts, max(n_rows - frauds, n_rows / 2) / max(1, others), self.seed)
+        if n_rows < 2 * frauds:
+            raise EngineError(
+                f"The workers' memory holds {n_rows:,.0f} rows to fit on, and the frauds alone are "
+                f"{frauds:,}; give the workers more (--memory-limit: 1GB at least), or start more of them.",
+                code="memory",
+                field="--memory-limit",
+            )
+        return Sample(self.parts, (n_rows - frauds) / max(1, others), self.seed)
 
     def chosen(self, partition: Partition, part: str, disk: OnDisk) -> NDArray[np.bool_]:
         """Return which rows of a partition's part are in the sample."""

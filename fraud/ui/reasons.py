@@ -158,7 +158,8 @@ def _distance(profile: Profile, name: str, origin: str, destination: str) -> Wri
         label = formats.pretty(name)
         if all(ends) and ends[0] != ends[1]:
             label = _of(("Distance between {} and {}", "Distância entre {} e {}"), language).format(*ends)
-        return f"{label}: {_plain(value, language)}{'' if value is None else ' km'}"
+        unit = "" if value is None else "\u00a0km"
+        return f"{label}: {_plain(value, language)}{unit}"
 
     return write
 
@@ -202,7 +203,7 @@ def _aggregate(profile: Profile, by: tuple[str, ...], function: str, window: str
         elif function == "hours":
             shown = formats.duration(value, language)
         else:
-            unit = {"km": " km", "speed": " km/h"}.get(function, "")
+            unit = {"km": "\u00a0km", "speed": "\u00a0km/h"}.get(function, "")
             shown = formats.number(value, language, 0 if value >= 10 else None) + unit
         return f"{label.strip()}: {shown}"
 

@@ -27,7 +27,11 @@ from fraud.ui.versions_html import (
 _DOT = " \N{MIDDLE DOT} "
 _LIST = "python -m fraud versions"
 _DECISIONS = 50
-_SOURCES = {kind: f"versions_source_{kind}" for kind in ("simulator", "file", "directory")}
+_SOURCES = {
+    "simulator": "versions_source_simulator",
+    "file": "versions_source_file",
+    "directory": "versions_source_directory",
+}
 
 
 def timeline_html(timeline: Timeline, refused: GateSummary | None, language: str) -> str:

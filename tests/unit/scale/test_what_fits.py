@@ -8,6 +8,7 @@ import pytest
 from fraud.data.profile import ModelSettings, Profile
 from fraud.scale import forest
 from fraud.scale.boosting import _that_fit
+from fraud.scale.cluster import EngineError
 from fraud.scale.forest import fit_forest_at_scale
 from fraud.scale.partitions import parquet_files, partitions_of
 from fraud.scale.preparing import OnDisk, prepare_at_scale
@@ -50,13 +51,13 @@ TRAIN, LATER = Sample(("train",), 1.0, 7), Sample(("calibration",), 1.0, 7)
 def test_what_stops_a_fit_early_takes_its_share_of_the_memory(
     here: HereAndNow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A worker of 1 GB holds 642,857 rows of 40 features, those of the validation included."""
+    """A worker of 1 GB holds 535,714 rows of 40 features, those of the validation included."""
     disk = OnDisk(tmp_path, (), 40, {"train": (100_000, 9_900_000), "calibration": (10_000, 1_990_000)})
     sample, later = _that_fit(here, disk, TRAIN, LATER)
     assert later is not None
-    assert later.expected_rows(disk) == pytest.approx(642_857 / 4, rel=1e-3)
-    assert sample.expected_rows(disk) == pytest.approx(642_857 * 3 / 4, rel=1e-3)
-    assert "all frauds and 3.9% of the others are fitted on, early stopping is judged on 7.6%" in (
+    assert later.expected_rows(disk) == pytest.approx(535_714 / 4, rel=1e-3)
+    assert sample.expected_rows(disk) == pytest.approx(535_714 * 3 / 4, rel=1e-3)
+    assert "all frauds and 3.0% of the others are fitted on, early stopping is judged on 6.2%" in (
         capsys.readouterr().err
     )
 
@@ -64,7 +65,7 @@ def test_what_stops_a_fit_early_takes_its_share_of_the_memory(
 def test_what_fits_is_taken_whole_and_nothing_is_said(
     here: HereAndNow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    disk = OnDisk(tmp_path, (), 40, {"train": (1_000, 500_000), "calibration": (100, 100_000)})
+    disk = OnDisk(tmp_path, (), 40, {"train": (1_000, 400_000), "calibration": (100, 100_000)})
     assert _that_fit(here, disk, TRAIN, LATER) == (TRAIN, LATER)
     assert _that_fit(here, disk, TRAIN, None) == (TRAIN, None)
     assert not capsys.readouterr().err
@@ -74,4 +75,10 @@ def test_a_small_training_part_leaves_the_rest_to_what_stops_it(here: HereAndNow
     disk = OnDisk(tmp_path, (), 40, {"train": (1_000, 199_000), "calibration": (10_000, 1_990_000)})
     sample, later = _that_fit(here, disk, TRAIN, LATER)
     assert sample is TRAIN and later is not None
-    assert later.expected_rows(disk) == pytest.approx(642_857 - 200_000, rel=1e-3)
+    assert later.expected_rows(disk) == pytest.approx(535_714 - 200_000, rel=1e-3)
+
+
+def test_memory_that_does_not_hold_the_frauds_is_refused(here: HereAndNow, tmp_path: Path) -> None:
+    disk = OnDisk(tmp_path, (), 40, {"train": (300_000, 9_900_000), "calibration": (100, 100_000)})
+    with pytest.raises(EngineError, match="the frauds alone are 300,000; give the workers more"):
+        _that_fit(here, disk, TRAIN, None)

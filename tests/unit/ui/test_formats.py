@@ -21,10 +21,18 @@ def test_a_zero_has_no_minus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "shown"), [(0.001, "4 s"), (0.66, "40 min"), (1.5, "1.5 h"), (100.0, "4 days")]
+    ("hours", "shown"),
+    [(0.001, "4\u00a0s"), (0.66, "40\u00a0min"), (1.5, "1.5\u00a0h"), (100.0, "4\u00a0days")],
 )
 def test_durations_use_the_largest_fitting_unit(hours: float, shown: str) -> None:
     assert formats.duration(hours, "en") == shown
+
+
+def test_a_date_is_written_as_its_language_does_and_no_text_is_trusted_to_be_one() -> None:
+    assert formats.calendar("2026-09-14T12:30:00+00:00", "en") == "2026-09-14 12:30"
+    assert formats.calendar("2026-09-14T12:30:00+00:00", "pt-BR") == "14/09/2026 12:30"
+    assert formats.calendar("2026-09-14T12:30:00+00:00", "pt-BR", time=False) == "14/09/2026"
+    assert formats.calendar("<b>sometime in 2026-09-14", "pt-BR") == "<b>sometime in 2"
 
 
 def test_a_name_without_separators_is_kept() -> None:

@@ -38,10 +38,10 @@ def test_a_ratio_reads_as_times_the_mean() -> None:
 
 
 def test_distances_speeds_rates_and_gaps_carry_their_units() -> None:
-    assert said("km_from_home", 612.4) == "Distance between home and merchant: 612 km"
-    assert said("card_id_speed_since_last", 880.0).endswith("880 km/h")
+    assert said("km_from_home", 612.4) == "Distance between home and merchant: 612\u00a0km"
+    assert said("card_id_speed_since_last", 880.0).endswith("880\u00a0km/h")
     assert said("merchant_id_fraud_rate_7d", 0.021).endswith("2.1%")
-    assert said("card_id_hours_since_last", 0.5).endswith("30 min")
+    assert said("card_id_hours_since_last", 0.5).endswith("30\u00a0min")
     assert said("merchant_id_mean_7d", 12.5, "pt-BR").endswith("12,50\u00a0EUR")
 
 
