@@ -1,6 +1,5 @@
 """The demo: settings -> service -> REST routes and the page -> one server. Also a Space's entry point."""
 
-import argparse
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from fraud.errors import FraudError
 from fraud.logs import start_logging
 from fraud.metrics import Metrics
 from fraud.service import FraudService
-from fraud.settings import Settings, read_settings
+from fraud.settings import Settings, read_settings, refuse_options
 from fraud.tables.desk import TableDesk
 from fraud.ui.blocks import build_blocks, mount_page
 from fraud.wiring import Heartbeat, build_service, check_webhooks, server_options, start_heartbeat
@@ -57,8 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(
-        description=main.__doc__,
-        epilog="It takes no options: variables named FRAUD_* set it (docs/operator-guide.md).",
-    ).parse_args()
+    refuse_options(main.__doc__)
     main()

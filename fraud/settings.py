@@ -1,5 +1,6 @@
 """All configuration, typed and frozen. The only reader of the environment."""
 
+import argparse
 import ipaddress
 import logging
 import os
@@ -173,6 +174,15 @@ class Settings:
     api: ApiSettings = field(default_factory=ApiSettings)
     retraining: RetrainingSettings = RetrainingSettings()
     notebooks: NotebookSettings = NotebookSettings()
+
+
+def refuse_options(description: str | None) -> None:
+    """End a program that is set by variables if it was given options; `--help` lists the variables."""
+    argparse.ArgumentParser(
+        description=description,
+        epilog=read_settings.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
