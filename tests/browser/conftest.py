@@ -104,7 +104,8 @@ def watch(page: Page, url: str, complaints: list[str]) -> None:
             complaints.append(f"asked for {address}")
 
     def logged(message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # A page that is loaded again gives up what it was asking for, and Gradio logs that sometimes.
+        if message.type == "error" and not message.text.startswith("AbortError: signal is aborted"):
             complaints.append(f"logged {message.text}")
 
     page.on("request", lambda request: asked(request.url))
