@@ -29,9 +29,19 @@ def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["desktop", "phone"])
-@pytest.mark.parametrize("locale", ["en-US", "pt-BR"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+DESKTOP, PHONE = (1440, 900), (390, 844)
+
+
+# Each scheme, language and size meets each of the others once: what all three make together is not looked for.
+@pytest.mark.parametrize(
+    ("scheme", "locale", "size"),
+    [
+        ("light", "en-US", DESKTOP),
+        ("light", "pt-BR", PHONE),
+        ("dark", "en-US", PHONE),
+        ("dark", "pt-BR", DESKTOP),
+    ],
+)
 def test_no_tab_has_a_violation(open_page: Open, scheme: str, locale: str, size: tuple[int, int]) -> None:
     page = open_page(locale, *size, scheme)
     found: dict[str, list[str]] = {}
