@@ -32,7 +32,7 @@ def violations(page: Page) -> list[str]:
 DESKTOP, PHONE = (1440, 900), (390, 844)
 
 
-# Each scheme, language and size meets each of the others once: what all three make together is not looked for.
+# Each scheme, language and size meets each of the others once; what only all three make is not looked for.
 @pytest.mark.parametrize(
     ("scheme", "locale", "size"),
     [
