@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,7 +77,8 @@ class Engine:
         Raises
         ------
         FraudError
-            What the function raised first, or that a worker died `RETRIES` times over the same item.
+            What the function raised first, that a worker died `RETRIES` times over the same item, or that the
+            scheduler is gone.
         """
         from distributed import as_completed
 
@@ -89,6 +91,11 @@ class Engine:
             with _told():
                 for batch in as_completed(futures, with_results=True, raise_errors=True).batches():
                     for future, result in batch:
+                        # Dask raises for the first of a batch only, and hands the others over as answers.
+                        if future.status == "error":
+                            future.result()
+                        if isinstance(result, CancelledError):
+                            raise result
                         results[position[future.key]] = result
                         future.release()
         finally:
@@ -169,11 +176,17 @@ class Engine:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Say in a sentence that a partition is too much for every worker."""
+    """Say in a sentence that a partition is too much for every worker, or that the scheduler is gone."""
     from distributed import KilledWorker
 
     try:
         yield
+    except CancelledError as error:
+        raise EngineError(
+            "The Dask scheduler forgot the work or was lost in the middle of it, so nothing was finished; see "
+            "that it runs, and run the same command again.",
+            code="scheduler_lost",
+        ) from error
     except KilledWorker as error:
         raise EngineError(
             "A worker died again and again over the same partition, most likely for want of memory; give the "
@@ -317,7 +330,7 @@ def _own_memory(options: EngineOptions) -> Iterator[None]:
         raise SettingsError("--workers must be 1 or more.", field="--workers")
     try:
         limit = parse_bytes(options.memory_limit)
-    except ValueError:
+    except (ValueError, OverflowError):
         limit = 0
     if limit < 300_000_000:
         raise SettingsError(
