@@ -60,13 +60,14 @@ def engine_options(options: argparse.Namespace) -> "EngineOptions":
     """Return what a command line says of its cluster."""
     from fraud.scale.cluster import EngineOptions
 
-    if options.scheduler is not None and (options.workers or options.memory_limit):
+    own = {name: getattr(options, name) for name in ("workers", "memory_limit")}
+    chosen = {name: value for name, value in own.items() if value is not None}
+    if options.scheduler is not None and chosen:
         raise SettingsError(
             "--workers and --memory-limit are of own workers, and --scheduler names those of others; give "
             "either.",
             field="--scheduler",
         )
-    chosen = {name: getattr(options, name) for name in ("workers", "memory_limit") if getattr(options, name)}
     return EngineOptions(scheduler=options.scheduler, scratch=options.scratch, **chosen)
 
 

@@ -41,11 +41,11 @@ def parquet_files(source: Path) -> tuple[Path, ...]:
     Raises
     ------
     TableError
-        There is no Parquet file, or two have different columns.
+        There is no Parquet file, one lies in a folder of its own, or two have different columns.
     """
     if source.is_dir():
-        files = sorted(p for p in source.iterdir() if p.suffix.lower() in (".parquet", ".pq"))
-        files = [p for p in files if not p.name.startswith((".", "_"))]
+        files = sorted(p for p in source.iterdir() if _is_part(p))
+        _none_deeper(source)
     else:
         files = [source] if source.suffix.lower() in (".parquet", ".pq") else []
         if files and not source.is_file():
@@ -60,19 +60,43 @@ def parquet_files(source: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
+def _is_part(path: Path) -> bool:
+    """Return whether a name is that of a table's part, and not of what writers leave beside them."""
+    return path.suffix.lower() in (".parquet", ".pq") and not path.name.startswith((".", "_"))
+
+
+def _none_deeper(source: Path) -> None:
+    """Refuse a table whose files lie in folders: to leave them out in silence would be another table."""
+    for folder in sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith((".", "_"))):
+        if any(_is_part(p) for p in (folder, *folder.rglob("*"))):
+            raise TableError(
+                f"{source}: {folder.name}/ holds files too, and --engine dask reads one directory without "
+                "the folders in it; put the files side by side, with what a folder's name says as a column.",
+                code="file",
+            )
+
+
 def _same_columns(files: Sequence[Path]) -> None:
     first: pa.Schema | None = None
     for path in files:
         schema = _schema(path)
         first = schema if first is None else first
         if not schema.equals(first):
-            differs = sorted(set(first) ^ set(schema), key=lambda column: column.name)[0].name
+            differs = _first_difference(first, schema)
             raise TableError(
                 f'{path.name}: column "{differs}" is not as in {files[0].name}; write all files of a table '
-                "with the same columns and types.",
+                "with the same columns and types, in the same order.",
                 code="file",
                 field=differs,
             )
+
+
+def _first_difference(one: pa.Schema, other: pa.Schema) -> str:
+    for name in sorted({column.name for column in set(one) ^ set(other)}):
+        return str(name)
+    # The same columns in another order, or one of them twice.
+    pairs = itertools.zip_longest(one.names, other.names)
+    return next((str(mine if his is None else his) for mine, his in pairs if mine != his), one.names[0])
 
 
 def _schema(path: Path) -> pa.Schema:

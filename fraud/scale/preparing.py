@@ -140,7 +140,7 @@ def prepare_at_scale(
         _check_past(counted, profile, reach_ms)
         asked = Asked(*plan.span_ms, labelled=True, reach_ms=reach_ms)
         _history(engine, partitions, shuffles, n_buckets, asked)
-        gather_reach(shuffles, n_buckets, folder)
+        _check_shipped(gather_reach(shuffles, n_buckets, folder), counted, profile, reach_ms)
     disk = OnDisk(folder, tuple(partitions), len(pipeline.names), _classes(surveyed))
     engine.each(assemble, partitions, pipeline, plan, shuffles, n_buckets, disk)
     prepared = _collected(disk, pipeline, plan, surveyed, profile, seed)
@@ -258,12 +258,21 @@ def _windows(surveyed: Sequence[Surveyed], *, timeless: bool) -> dict[str, dict[
 
 
 def _check_past(counted: Sequence[Counted], profile: Profile, reach_ms: int) -> None:
-    since_ms = reach_ms - profile.features.longest_window_ms
-    since_ms -= int(profile.features.label_delay_days * DAY_MS)
+    """Refuse before anything is computed; `gather_reach` then counts the rows without a label too."""
     calendar = Calendar.of(counted, lambda low, high: (np.zeros(0, np.int64), np.zeros(0, np.int64)))
+    since_ms = _looked_back_to(profile, reach_ms)
     n_rows = int(calendar.counts[calendar.hours >= since_ms // 3_600_000].sum())
+    _check_shipped(n_rows, counted, profile, reach_ms)
+
+
+def _looked_back_to(profile: Profile, reach_ms: int) -> int:
+    since_ms = reach_ms - profile.features.longest_window_ms
+    return since_ms - int(profile.features.label_delay_days * DAY_MS)
+
+
+def _check_shipped(n_rows: int, counted: Sequence[Counted], profile: Profile, reach_ms: int) -> None:
     if n_rows > MAX_PAST:
-        days = (max(c.last_ms for c in counted) - since_ms) / DAY_MS
+        days = (max(c.last_ms for c in counted) - _looked_back_to(profile, reach_ms)) / DAY_MS
         raise TableError(
             f"Serving would look back on {n_rows:,} rows, the last {days:.0f} days of the table, and a "
             f"release ships {MAX_PAST:,} at most; shorten the longest window of [features], or train on "

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fraud.cli import main
@@ -35,6 +37,32 @@ def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:
     pd.DataFrame({"x": [1], "y": [1]}).to_parquet(tmp_path / "a.parquet")
     pd.DataFrame({"x": [1], "y": [1.0]}).to_parquet(tmp_path / "b.parquet")
     with pytest.raises(TableError, match=r'b.parquet: column "y" is not as in a.parquet'):
+        parquet_files(tmp_path)
+
+
+def columns(*names: str) -> pa.Table:
+    return pa.table([pa.array([1])] * len(names), names=list(names))
+
+
+@pytest.mark.parametrize(("other", "named"), [(("y", "x"), "y"), (("x", "y", "y"), "y"), (("x",), "y")])
+def test_files_of_another_order_of_columns_are_refused_with_a_sentence(
+    other: tuple[str, ...], named: str, tmp_path: Path
+) -> None:
+    pq.write_table(columns("x", "y"), tmp_path / "a.parquet")
+    pq.write_table(columns(*other), tmp_path / "b.parquet")
+    with pytest.raises(TableError, match=f'b.parquet: column "{named}" .* in the same order'):
+        parquet_files(tmp_path)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_files_in_a_folder_of_the_table_are_never_left_out_in_silence(beside: bool, tmp_path: Path) -> None:
+    if beside:
+        pq.write_table(columns("x"), tmp_path / "a.parquet")
+    (tmp_path / "day=1" / "hour=2").mkdir(parents=True)
+    (tmp_path / "_temporary").mkdir()
+    for folder in ("day=1/hour=2", "_temporary"):
+        pq.write_table(columns("x"), tmp_path / folder / "b.parquet")
+    with pytest.raises(TableError, match=r"day=1/ holds files too.* side by side"):
         parquet_files(tmp_path)
 
 
@@ -87,6 +115,24 @@ def test_a_past_too_long_to_ship_is_refused_before_it_is_computed(
         prepare_at_scale(here, partitions, small_profile)
 
 
+def test_rows_without_a_label_count_in_the_past_that_is_shipped(
+    small_frame: pd.DataFrame,
+    small_profile: Profile,
+    here: HereAndNow,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or a table whose last months nobody has judged yet would be read into one process whole."""
+    frame = small_frame.copy()
+    frame["is_fraud"] = frame["is_fraud"].astype("Int64")
+    newest = frame["occurred_at"] > frame["occurred_at"].quantile(0.6)
+    frame.loc[newest & (np.arange(len(frame)) % 10 > 0), "is_fraud"] = pd.NA
+    monkeypatch.setattr(preparing, "MAX_PAST", 10_000)
+    partitions = partitions_of(parquet_files(in_files(frame, tmp_path / "parts", [])))
+    with pytest.raises(TableError, match="Serving would look back on"):
+        prepare_at_scale(here, partitions, small_profile)
+
+
 def test_a_sample_that_fits_keeps_all_frauds(tmp_path: Path) -> None:
     disk = OnDisk(tmp_path, (), 10, {"train": (100, 9_900)})
     everything = Sample(("train",), 1.0, 7)
@@ -103,6 +149,11 @@ def test_a_sample_that_fits_keeps_all_frauds(tmp_path: Path) -> None:
         (["--engine", "dask"], "name a Parquet file or a directory of them with --data"),
         (["--engine", "dask", "--data", "x.parquet", "--partition-rows", "5"], "must be 1000 or more"),
         (["--engine", "dask", "--data", "x.parquet", "--memory-limit", "much"], "must be a size such as 2GB"),
+        (
+            ["--engine", "dask", "--data", "x.parquet", "--memory-limit", "1e999"],
+            "must be a size such as 2GB",
+        ),
+        (["--engine", "dask", "--data", "x.parquet", "--workers", "0"], "--workers must be 1 or more"),
         (
             ["--engine", "dask", "--data", "x", "--scheduler", "tcp://127.0.0.1:9", "--workers", "2"],
             "give either",
