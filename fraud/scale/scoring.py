@@ -109,8 +109,10 @@ def score_directory(
     TableError
         A file is no table, lacks a column, or not one row of all fits.
     StorageError
-        There is something at `target`.
+        There is something at `target`, or `refused` cannot be written.
     """
+    if refused is not None:
+        _check_writable(refused)
     files = parquet_files(source.absolute())
     n_rows = {path: pq.read_metadata(path).num_rows for path in files}
     files = tuple(path for path in files if n_rows[path]) or files[:1]  # other engines write empty files too
@@ -168,6 +170,16 @@ def score_directory(
     )
 
 
+def _check_writable(refused: Path) -> None:
+    """Refuse now what would be refused after all rows were scored, and then cost all of them."""
+    if refused.suffix.lower() in (".parquet", ".pq") or refused.is_dir() or not refused.parent.is_dir():
+        raise StorageError(
+            f"--rejected {refused}: name a .csv file in a directory that there is.",
+            code="storage",
+            field="--rejected",
+        )
+
+
 @contextmanager
 def _appearing(engine: Engine, target: Path) -> Iterator[Path]:
     """Yield a directory that takes the target's name once all is in it."""
@@ -185,6 +197,8 @@ def _appearing(engine: Engine, target: Path) -> Iterator[Path]:
     try:
         check_folder(engine, folder)
         yield folder
+        for left in folder.glob(".*"):  # what a worker was writing when it died; another wrote it anew
+            left.unlink()
         folder.rename(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,7 @@
 """A directory scored file by file is the one table scored in one process: rows, answers, refusals."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,6 +80,48 @@ def test_a_run_that_fails_leaves_nothing_that_looks_finished(
     with pytest.raises(OSError, match="No space"):
         score_directory(here, scorer, folder, tmp_path / "scored", NOW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts", "steps"]
+
+
+def test_what_a_worker_left_half_written_is_not_in_the_answer(
+    scorer: Scorer, table: pd.DataFrame, here: HereAndNow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died_once(engine: HereAndNow, target: Path) -> AbstractContextManager[Path]:
+        @contextmanager
+        def with_what_is_left() -> Iterator[Path]:
+            with appearing(engine, target) as folder:
+                (folder / ".part-000.parquet.4711").write_bytes(b"PAR1")
+                yield folder
+
+        return with_what_is_left()
+
+    appearing = scoring._appearing
+    monkeypatch.setattr(scoring, "_appearing", died_once)
+    folder = in_files(table.head(50), tmp_path / "parts", [])
+    score_directory(here, scorer, folder, tmp_path / "scored", NOW)
+    assert [path.name for path in (tmp_path / "scored").iterdir()] == ["part-000.parquet"]
+
+
+@pytest.mark.parametrize("name", ["nowhere/refused.csv", "parts/part-000.parquet", "parts"])
+def test_where_refused_rows_cannot_go_is_said_before_anything_is_scored(
+    name: str, scorer: Scorer, table: pd.DataFrame, here: HereAndNow, tmp_path: Path
+) -> None:
+    folder = in_files(table.head(50), tmp_path / "parts", [])
+    before = (folder / "part-000.parquet").read_bytes()
+    with pytest.raises(StorageError, match=r"--rejected .* name a \.csv file"):
+        score_directory(here, scorer, folder, tmp_path / "scored", NOW, tmp_path / name)
+    assert (folder / "part-000.parquet").read_bytes() == before and not any(here.folder.iterdir())
+
+
+def test_a_table_without_labels_gets_the_answers_of_one_process(
+    scorer: Scorer, table: pd.DataFrame, here: HereAndNow, tmp_path: Path
+) -> None:
+    unlabelled = table.head(400).drop(columns="is_fraud")
+    unlabelled.to_parquet(tmp_path / "whole.parquet", index=False)
+    score_file(scorer, tmp_path / "whole.parquet", tmp_path / "one.parquet", NOW)
+    score_directory(here, scorer, in_files(unlabelled, tmp_path / "p", [90]), tmp_path / "scored", NOW)
+    many = [pd.read_parquet(path) for path in sorted((tmp_path / "scored").iterdir())]
+    one = pd.read_parquet(tmp_path / "one.parquet")
+    pd.testing.assert_frame_equal(pd.concat(many, ignore_index=True), one, check_exact=True)
 
 
 def test_a_table_without_one_row_that_fits_is_refused_with_the_first_reason(
