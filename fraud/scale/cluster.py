@@ -183,8 +183,8 @@ def _told() -> Iterator[None]:
         yield
     except CancelledError as error:
         raise EngineError(
-            "The Dask scheduler forgot the work or was lost in the middle of it, so nothing was finished; see "
-            "that it runs, and run the same command again.",
+            "The Dask scheduler forgot the work or was lost in the middle of it, so nothing was finished; "
+            "see that it runs, and run the same command again.",
             code="scheduler_lost",
         ) from error
     except KilledWorker as error:
