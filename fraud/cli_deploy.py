@@ -13,6 +13,7 @@ from fraud.settings import Settings
 
 if TYPE_CHECKING:
     from fraud.deployment.deploying import Places, Target
+    from fraud.deployment.plan import Step
     from fraud.settings_deploy import DeploySettings
 
 
@@ -54,6 +55,7 @@ def _deploy(options: argparse.Namespace, settings: Settings) -> None:
 
 def _run(target: "Target", given: "DeploySettings", settings: Settings, scratch: Path, *, dry: bool) -> None:
     from fraud.deployment.deploying import Deployment
+    from fraud.deployment.plan import visible
     from fraud.settings import ROOT
 
     places = _places(target, given, settings, scratch)
@@ -65,11 +67,25 @@ def _run(target: "Target", given: "DeploySettings", settings: Settings, scratch:
         return
     for step in plan.steps:
         if step.act is not None:
-            step.act()
-            print(f"done: {step.title}", flush=True)
+            _do(step)
+            print(f"done: {visible(step.title)}", flush=True)
     for note in plan.notes:
         print(f"note: {note}")
     print(f"{steps} done" if plan.n_changes else "nothing to do: all is as it should be")
+
+
+def _do(step: "Step") -> None:
+    from fraud.errors import StaleParent
+
+    try:
+        step.act() if step.act is not None else None
+    except StaleParent as error:
+        raise StaleParent(
+            f"{step.title.partition(':')[0]}: somebody else committed there meanwhile (another deployment, "
+            "or the Space itself); run the same command again.",
+            code=error.code,
+            field=error.field,
+        ) from None
 
 
 def _target(options: argparse.Namespace) -> "Target":

@@ -179,6 +179,7 @@ class Deployment:
         space, settings = self._places.space, self._settings
         variables = {} if state is None else space.variables()
         described = {} if state is None else space.secrets()
+        _check_apart(self._target.space, settings, variables, described)
         for name, value in settings.variables.items():
             old = variables.get(name)
             if old == value:
@@ -285,6 +286,23 @@ def fingerprint(key: str, space: str, name: str, value: str) -> str:
     """
     said = "\0".join((space, name, value)).encode()
     return hmac.new(key.encode(), said, hashlib.sha256).hexdigest()[:16]
+
+
+def _check_apart(
+    space: str, settings: DeploySettings, variables: Mapping[str, str], secrets: Mapping[str, str]
+) -> None:
+    """Refuse a name that would be both: everybody who sees the Space reads its variables."""
+    for name in sorted(
+        (settings.secrets.keys() & variables.keys()) | (settings.variables.keys() & secrets.keys())
+    ):
+        is_open = name in settings.secrets
+        raise RepositoryError(
+            f"{name} is a {'variable, which everybody can read,' if is_open else 'secret'} of the Space "
+            f"{space}; delete it in the Space's settings{', take a new value' if is_open else ''}, and run the "
+            "same command again.",
+            code="name_taken",
+            field=name,
+        )
 
 
 def _setter(method: Callable[..., None], *arguments: str) -> Callable[[], None]:

@@ -45,13 +45,13 @@ class Plan:
     def lines(self, *, diff: bool = False) -> Iterator[str]:
         """Yield the plan as text."""
         for step in self.steps:
-            yield f"{step.mark} {_visible(step.title)}"
+            yield f"{step.mark} {visible(step.title)}"
             if diff:
-                yield from (f"    {_visible(line)}" for line in step.diff())
+                yield from (f"    {visible(line)}" for line in step.diff())
         yield from (f"note: {note}" for note in self.notes)
 
 
-def _visible(line: str) -> str:
+def visible(line: str) -> str:
     """Return a line without what would steer a terminal: files on a Hub are written by others too."""
     return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
 

@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from fraud.repositories.hub import HubRepository
 from fraud.repositories.hub_space import HubWebhook, SpaceClient
 from fraud.repositories.retries import Retries
 from tests.hub.clients import QUICK
@@ -105,6 +107,52 @@ def test_a_changed_secret_is_replaced_and_no_other(
     code, said = deploy()
     assert code == 0 and "secret FRAUD_REVIEW_PASSWORD: replace" in said and "1 step done" in said
     assert hub.repo("space", SPACE).secrets["FRAUD_REVIEW_PASSWORD"][0] == "another long password"
+
+
+def test_a_secret_that_lies_open_as_a_variable_stops_the_deployment(
+    hub: LoopbackHub, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy()
+    repo = hub.repo("space", SPACE)
+    repo.variables["FRAUD_REVIEW_PASSWORD"] = PASSWORD
+    monkeypatch.setenv("FRAUD_AUDIT_SHARE", "0.2")
+    with hub.logged() as asked:
+        code, said = deploy()
+    assert code == 2 and "FRAUD_REVIEW_PASSWORD is a variable, which everybody can read" in said
+    assert PASSWORD not in said and {request.method for request in asked} == {"GET"}
+    repo.secrets["FRAUD_AUDIT_SHARE"] = repo.secrets["FRAUD_REVIEW_PASSWORD"]
+    del repo.variables["FRAUD_REVIEW_PASSWORD"]
+    code, said = deploy()
+    assert code == 2 and "FRAUD_AUDIT_SHARE is a secret of the Space" in said
+
+
+def test_what_a_hub_says_cannot_steer_the_terminal_while_it_is_done(hub: LoopbackHub, deploy: Deploy) -> None:
+    deploy()
+    hub.repo("space", SPACE).variables["FRAUD_AUDIT_SHARE"] = "0.5\x1b[2J\ndone: all"
+    code, said = deploy()
+    assert code == 0 and "done: variable FRAUD_AUDIT_SHARE: set to 0.1, was 0.5" in said
+    assert "\x1b" not in said and "\ndone: all" not in said
+
+
+def test_a_commit_of_somebody_else_in_between_is_told_and_kept(
+    hub: LoopbackHub, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two deploy at once."""
+    deploy()
+    repo = hub.repo("space", SPACE)
+    repo.commit("main", {"summary": "edit"}, [("file", {"path": "app.py", "content": b"1\n"})])
+    commit = HubRepository.commit
+
+    def after_another(self: HubRepository, *arguments: Any) -> str:
+        repo.commit("main", {"summary": "other"}, [("file", {"path": "README.md", "content": b"2\n"})])
+        return commit(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HubRepository, "commit", after_another)
+        code, said = deploy()
+    assert code == 2 and f"space {SPACE}: somebody else committed there meanwhile" in said
+    assert text(hub, "space", SPACE, "README.md") == "2\n"
+    assert deploy()[0] == 0 and "nothing to do" in deploy()[1]
 
 
 def test_a_hub_that_repeats_a_secret_in_its_refusal_does_not_make_us_show_it(
