@@ -113,5 +113,18 @@ def test_the_guides_say_the_same_in_both_languages() -> None:
     assert english == portuguese and len(english) > 20
 
 
+def test_the_readme_says_the_same_in_both_languages() -> None:
+    """The same commands under as many headings, and the same documents but for the guide's own language."""
+    english, portuguese = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.txt", "README.pt-BR.txt")
+    )
+    assert commands_in(english) == commands_in(portuguese)
+    assert len(re.findall("^(?:--+|==+)$", english, re.M)) == len(
+        re.findall("^(?:--+|==+)$", portuguese, re.M)
+    )
+    named = re.compile(r"^(?:docs|fraud|benchmarks)/[\w./]+|^[A-Z]+\.md", re.MULTILINE)
+    assert {*named.findall(english)} == {*named.findall(portuguese)}
+
+
 def test_the_app_stays_an_entry_point() -> None:
     assert len((ROOT / "app.py").read_text().splitlines()) <= 60
