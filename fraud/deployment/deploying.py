@@ -298,8 +298,8 @@ def _check_apart(
         is_open = name in settings.secrets
         raise RepositoryError(
             f"{name} is a {'variable, which everybody can read,' if is_open else 'secret'} of the Space "
-            f"{space}; delete it in the Space's settings{', take a new value' if is_open else ''}, and run the "
-            "same command again.",
+            f"{space}; delete it in the Space's settings{', take a new value' if is_open else ''}, and run "
+            "the same command again.",
             code="name_taken",
             field=name,
         )

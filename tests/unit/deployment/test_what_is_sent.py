@@ -74,6 +74,15 @@ def small_project(directory: Path) -> Path:
     return directory
 
 
+def test_the_document_says_how_much_a_space_holds() -> None:
+    said = re.search(r"files are some (\d+) and (\d+) MB", (ROOT / "docs" / "deploy.md").read_text())
+    files = space_files(ROOT, ROOT / "artifacts", {})
+    assert said is not None
+    assert [int(number) for number in said.groups()] == pytest.approx(
+        [len(files), total_bytes(files) / 1e6], rel=0.1
+    )
+
+
 @pytest.mark.parametrize("stray", ["fraud/webhooks.env", "fraud/.hidden.py", "fraud/keys.pem"])
 def test_a_file_that_is_not_of_the_program_is_not_published(tmp_path: Path, stray: str) -> None:
     root = small_project(tmp_path)
