@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fraud.cli_cluster import add_cluster_commands
@@ -18,6 +17,7 @@ from fraud.cli_figures import add_figures
 from fraud.cli_monitor import add_monitor_command
 from fraud.cli_node import add_node_commands
 from fraud.cli_production import add_production_commands
+from fraud.cli_progress import timed_progress
 from fraud.cli_release import add_release_commands
 from fraud.cli_retrain import add_retraining_commands
 from fraud.cli_scale import add_engine_options, on_cluster, trained_on_cluster
@@ -104,11 +104,6 @@ def _add_data_commands(commands: Any) -> None:
     infer.set_defaults(run=_infer)
 
 
-def _progress() -> Any:
-    start = perf_counter()
-    return lambda message: print(f"{perf_counter() - start:7.1f} s  {message}", flush=True)
-
-
 def _train(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.models.bundle_writer import write_bundle
     from fraud.models.examples import choose_examples
@@ -117,7 +112,7 @@ def _train(options: argparse.Namespace, settings: Settings) -> None:
     from fraud.wiring import model_registry
 
     version_key(options.release)
-    progress = _progress()
+    progress = timed_progress()
     directory = options.out or settings.models.artifacts
     way = (
         trained_on_cluster(options, settings, directory, progress)

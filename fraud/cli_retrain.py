@@ -6,9 +6,9 @@ Exit codes as in fraud.cli: 0 done or nothing to do, 1 the gate refused, 2 an er
 import argparse
 from datetime import UTC, date, datetime
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from fraud.cli_progress import timed_progress
 from fraud.cli_release import moved_lines
 from fraud.cli_trust import add_quarantine, trust_policy
 from fraud.settings import Settings
@@ -119,7 +119,7 @@ def _request(options: argparse.Namespace, settings: Settings, promote: "Promote 
 
     if options.data is not None and not options.data.is_file():
         read_table(options.data)  # says what is wrong with it
-    registry, start = model_registry(settings), perf_counter()
+    registry = model_registry(settings)
     ours = settings.retraining
     return Request(
         registry=registry,
@@ -144,7 +144,7 @@ def _request(options: argparse.Namespace, settings: Settings, promote: "Promote 
         notify=lambda event, data, at, message_id: webhook_outbox(settings).enqueue(
             event, data, at, message_id=message_id
         ),
-        progress=lambda message: print(f"{perf_counter() - start:7.1f} s  {message}", flush=True),
+        progress=timed_progress(),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fraud.cli_progress import timed_progress
 from fraud.errors import SettingsError
 from fraud.settings import Settings
 
@@ -117,7 +118,7 @@ def score_on_cluster(options: argparse.Namespace, settings: Settings) -> None:
 
     rows = partition_rows(options)
     scorer = Champion(model_registry(settings), settings.models.artifacts).scorer
-    with engine(engine_options(options), options.out) as cluster:
+    with engine(engine_options(options), options.out, timed_progress()) as cluster:
         result = score_directory(
             cluster, scorer, options.file, options.out, datetime.now(UTC), options.rejected, rows
         )

@@ -19,6 +19,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -37,6 +38,8 @@ COMPARED = ("numpy", "pandas", "pyarrow", "sklearn", "xgboost", "numba", "cloudp
 """Libraries whose results or files differ from version to version, beside Dask's own list."""
 ANSWERS_WITHIN = "20s"
 """How long a scheduler that was named is waited for."""
+TOLD_EVERY_S = 30.0
+"""How often a person is told how far a long step is."""
 RETRIES = 3
 """How often work is begun again after a worker died in it."""
 
@@ -87,6 +90,7 @@ class Engine:
         )
         position = {future.key: i for i, future in enumerate(futures)}
         results: dict[int, Result] = {}
+        told_at = monotonic()
         try:
             with _told():
                 for batch in as_completed(futures, with_results=True, raise_errors=True).batches():
@@ -98,6 +102,9 @@ class Engine:
                             raise result
                         results[position[future.key]] = result
                         future.release()
+                    if monotonic() - told_at > TOLD_EVERY_S:
+                        told_at = monotonic()
+                        self.progress(f"{len(results):,} of {len(items):,} parts")
         finally:
             self.client.cancel(futures)
         return [results[i] for i in range(len(items))]

@@ -141,6 +141,7 @@ def prepare_at_scale(
         asked = Asked(*plan.span_ms, labelled=True, reach_ms=reach_ms)
         _history(engine, partitions, shuffles, n_buckets, asked)
         _check_shipped(gather_reach(shuffles, n_buckets, folder), counted, profile, reach_ms)
+        engine.progress("joining them")
     disk = OnDisk(folder, tuple(partitions), len(pipeline.names), _classes(surveyed))
     engine.each(assemble, partitions, pipeline, plan, shuffles, n_buckets, disk)
     prepared = _collected(disk, pipeline, plan, surveyed, profile, seed)

@@ -146,6 +146,7 @@ def score_directory(
             scatter(scorer.past.take(others), shuffles, n_buckets, engine.folder, PAST_UNIT)
             units = [PAST_UNIT, *units]
         if shuffles:
+            engine.progress("computing history features")
             work = [(shuffle, bucket) for bucket in range(n_buckets) for shuffle in shuffles]
             engine.each(_one_bucket, work, engine.folder, units)
         engine.progress("scoring")

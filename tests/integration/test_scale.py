@@ -107,6 +107,14 @@ def test_a_worker_killed_in_the_middle_costs_nothing_but_time(workers: Engine) -
     assert set(levels.values()) == {logging.CRITICAL}, "a new one prints no traceback either"
 
 
+def test_a_long_step_says_how_far_it_is(workers: Engine, monkeypatch: Any) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(cluster, "TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr(workers, "progress", told.append)
+    workers.each(slowly, list(range(4)), workers.folder)
+    assert told[-1] == "4 of 4 parts"
+
+
 def level_of(name: str) -> int:
     return logging.getLogger(name).getEffectiveLevel()
 
