@@ -14,6 +14,7 @@ from fraud.settings import Settings
 if TYPE_CHECKING:
     from fraud.deployment.deploying import Places, Target
     from fraud.deployment.plan import Step
+    from fraud.repositories.hub_client import RepoType
     from fraud.settings_deploy import DeploySettings
 
 
@@ -135,6 +136,7 @@ def _check_what_the_space_reads(target: "Target", given: "DeploySettings") -> No
 def _places(target: "Target", given: "DeploySettings", settings: Settings, scratch: Path) -> "Places":
     from fraud.deployment.deploying import Places
     from fraud.repositories.hub import HubRepository
+    from fraud.repositories.hub_client import HubClient
     from fraud.repositories.hub_space import SpaceClient
     from fraud.repositories.retries import Retries, RetryPolicy
     from fraud.settings import HubSettings
@@ -149,6 +151,11 @@ def _places(target: "Target", given: "DeploySettings", settings: Settings, scrat
         models=replace(settings.models, registry=scratch),
     )
     retries = Retries(RetryPolicy(), f"The Hub's Space {target.space}")
+
+    def client(name: str, kind: "RepoType") -> HubClient:
+        patience = Retries(RetryPolicy(), f"The Hub repository {name}")
+        return HubClient(name, kind, given.token, endpoint, patience)
+
     return Places(
         files=HubRepository(
             target.space,
@@ -163,4 +170,6 @@ def _places(target: "Target", given: "DeploySettings", settings: Settings, scrat
         registry=model_registry(there),
         space=SpaceClient(target.space, given.token, endpoint, retries),
         as_space=SpaceClient(target.space, given.space_token, endpoint, retries),
+        dataset_client=client(target.dataset, "dataset"),
+        models_client=client(target.models, "model"),
     )

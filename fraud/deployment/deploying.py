@@ -15,6 +15,7 @@ from fraud.feedback.events import SCHEMA_VERSION
 from fraud.models import bundle
 from fraud.registry import ModelRegistry
 from fraud.repositories.hub import HubRepository
+from fraud.repositories.hub_client import HubClient
 from fraud.repositories.hub_space import HubWebhook, SpaceClient, SpaceState, differs, same_route
 from fraud.repositories.port import Add, Delete, Operation, VersionedRepository
 from fraud.settings_deploy import DeploySettings
@@ -51,6 +52,8 @@ class Places:
     registry: ModelRegistry
     space: SpaceClient
     as_space: SpaceClient
+    dataset_client: HubClient
+    models_client: HubClient
 
 
 class Deployment:
@@ -84,7 +87,13 @@ class Deployment:
         state = self._places.space.state()
         self._check_rights(state)
         files = space_files(self._root, self._artifacts, self._front_matter())
-        steps = [self._dataset(), *self._models(), *self._space(state), *self._environment(state)]
+        steps = [
+            *self._hidden(),
+            self._dataset(),
+            *self._models(),
+            *self._space(state),
+            *self._environment(state),
+        ]
         steps.append(self._files(files))
         webhooks, notes = self._webhooks(state)
         return Plan((*steps, *webhooks), (*notes, *self._notes()))
@@ -117,6 +126,16 @@ class Deployment:
         }
         # Gives the Space what reviewers sign in with.
         return front | ({"hf_oauth": True} if "FRAUD_REVIEWERS" in self._settings.variables else {})
+
+    def _hidden(self) -> Iterator[Step]:
+        """Yield what makes both private: flags are personal data, and a release holds part of its table."""
+        target, places = self._target, self._places
+        for kind, name, client in (
+            ("dataset", target.dataset, places.dataset_client),
+            ("models", target.models, places.models_client),
+        ):
+            if client.is_private() is False:
+                yield Step(f"{kind} {name}: make private, it is public", client.hide)
 
     def _dataset(self) -> Step:
         repository, name = self._places.dataset, self._target.dataset

@@ -102,6 +102,26 @@ class HubClient:
         sdk = "gradio" if self._type == "space" else None
         self._api.create_repo(self._id, repo_type=self._type, private=private, space_sdk=sdk, exist_ok=True)
 
+    def is_private(self) -> bool | None:
+        """Return whether only some may read it; None if there is no repository that the token may see."""
+        found = self.run(self._described)
+        return None if found is None else bool(found.get("private"))
+
+    def hide(self) -> None:
+        """Make the repository private."""
+        self.run(lambda: self._api.update_repo_settings(self._id, repo_type=self._type, private=True))
+
+    def _described(self) -> dict[str, Any] | None:
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        try:
+            found, _ = self._page(f"{self._api.endpoint}/api/{self._type}s/{self._id}")
+        except RepositoryNotFoundError as error:
+            if error.response.status_code != 404:  # a refused token is not an absent repository
+                raise
+            return None
+        return dict(found)
+
     def tag(self, name: str, sha: str) -> None:
         """Set a new tag."""
         self._api.create_tag(self._id, tag=name, revision=sha, repo_type=self._type)

@@ -57,26 +57,12 @@ class SpaceClient(HubClient):
 
     def state(self) -> SpaceState | None:
         """Return how the Space is; None if there is none that the token may see."""
-        from huggingface_hub.errors import RepositoryNotFoundError
-
-        def look() -> SpaceState | None:
-            try:
-                found, _ = self._page(f"{self._api.endpoint}/api/spaces/{self._id}")
-            except RepositoryNotFoundError as error:
-                if error.response.status_code != 404:  # a refused token is not an absent Space
-                    raise
-                return None
-            return SpaceState(bool(found.get("private")), found.get("host"))
-
-        return self.run(look)
+        found = self.run(self._described)
+        return None if found is None else SpaceState(bool(found.get("private")), found.get("host"))
 
     def create_space(self, private: bool) -> None:
         """Create the Space unless it is there; it holds what the Hub puts there, and is not built yet."""
         self.run(lambda: self.create(private))
-
-    def hide(self) -> None:
-        """Make the Space private."""
-        self.run(lambda: self._api.update_repo_settings(self._id, repo_type="space", private=True))
 
     def variables(self) -> dict[str, str]:
         """Return the variables by name."""

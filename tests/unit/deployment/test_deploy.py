@@ -14,6 +14,7 @@ from fraud.repositories.hub_space import HubWebhook, SpaceClient
 from fraud.repositories.retries import Retries
 from tests.hub.clients import QUICK
 from tests.hub.server import READ_TOKEN, WRITE_TOKEN, LoopbackHub
+from tests.hub.storage import Repo
 from tests.unit.deployment.conftest import DATASET, HOOK, MODELS, PASSWORD, SPACE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -236,6 +237,20 @@ def test_a_private_space_is_made_so_and_gets_no_webhook_that_could_not_reach_it(
     assert code == 0 and hub.repo("space", SPACE).private
     assert not hub.webhooks and "it looks by itself" in said
     assert deploy()[0] == 0 and hub.repo("space", SPACE).private, "nothing is made public by a later run"
+
+
+@pytest.mark.parametrize("kind, name", [("dataset", DATASET), ("model", MODELS)])
+def test_a_dataset_or_registry_that_was_public_is_made_private_before_anything_is_put_there(
+    hub: LoopbackHub, deploy: Deploy, kind: str, name: str
+) -> None:
+    repo = hub.repos[kind, name] = Repo(False, hub.lfs_threshold)
+    repo.begin()
+    with hub.logged() as asked:
+        code, said = deploy()
+    assert code == 0 and repo.private and f"{name}: make private, it is public" in said
+    changes = [request.url for request in asked if request.method != "GET" and name in request.url]
+    assert changes[0].endswith("/settings")
+    assert "nothing to do" in deploy()[1]
 
 
 def test_a_deployment_leaves_the_champion_to_those_who_promote(hub: LoopbackHub, deploy: Deploy) -> None:
