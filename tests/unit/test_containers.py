@@ -16,11 +16,13 @@ import pytest
 import yaml
 
 from fraud.cli import _parser
+from fraud.models.signing import SIGNATURE_FILE
 from fraud.settings import Settings, read_settings
 from fraud.settings_deploy import PUBLIC, SECRET, STAYS
 from fraud.webhooks.addresses import parse_policy
 from fraud.wiring import check_webhooks
 from fraud.wiring_node import build_node
+from tests.documents import documented
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINERS = ROOT / "deploy" / "containers"
@@ -161,6 +163,13 @@ def test_what_a_service_runs_exists(name: str) -> None:
         return
     assert command[:3] == ["python", "-m", "fraud"]
     _parser().parse_args(command[3:])
+
+
+def test_the_documented_start_serves_the_release_that_is_shipped() -> None:
+    """With trusted keys a release without a signature serves nobody."""
+    (start,) = [c for c in documented() if "docker compose up --build" in c]
+    if not (ROOT / "artifacts" / SIGNATURE_FILE).is_file():
+        assert "FRAUD_TRUSTED_KEYS" not in start
 
 
 def test_health_is_asked_where_there_is_an_answer() -> None:
