@@ -25,9 +25,11 @@ def add_deploy_command(commands: Any) -> None:
     )
     deploy.add_argument("--space", required=True, metavar="ORG/NAME", help="the Space that serves")
     deploy.add_argument(
-        "--dataset", required=True, metavar="ORG/NAME", help="the dataset of flags; made private"
+        "--dataset", required=True, metavar="ORG/NAME", help="the dataset of flags; made as a private one"
     )
-    deploy.add_argument("--model", required=True, metavar="ORG/NAME", help="the model registry; made private")
+    deploy.add_argument(
+        "--model", required=True, metavar="ORG/NAME", help="the model registry; made as a private one"
+    )
     deploy.add_argument("--private", action="store_true", help="make the Space private too")
     deploy.add_argument(
         "--trainer", metavar="ADDRESS", help="https address to tell when flags were committed"

@@ -87,13 +87,7 @@ class Deployment:
         state = self._places.space.state()
         self._check_rights(state)
         files = space_files(self._root, self._artifacts, self._front_matter())
-        steps = [
-            *self._hidden(),
-            self._dataset(),
-            *self._models(),
-            *self._space(state),
-            *self._environment(state),
-        ]
+        steps = [self._dataset(), *self._models(), *self._space(state), *self._environment(state)]
         steps.append(self._files(files))
         webhooks, notes = self._webhooks(state)
         return Plan((*steps, *webhooks), (*notes, *self._notes()))
@@ -126,16 +120,6 @@ class Deployment:
         }
         # Gives the Space what reviewers sign in with.
         return front | ({"hf_oauth": True} if "FRAUD_REVIEWERS" in self._settings.variables else {})
-
-    def _hidden(self) -> Iterator[Step]:
-        """Yield what makes both private: flags are personal data, and a release holds part of its table."""
-        target, places = self._target, self._places
-        for kind, name, client in (
-            ("dataset", target.dataset, places.dataset_client),
-            ("models", target.models, places.models_client),
-        ):
-            if client.is_private() is False:
-                yield Step(f"{kind} {name}: make private, it is public", client.hide)
 
     def _dataset(self) -> Step:
         repository, name = self._places.dataset, self._target.dataset
@@ -279,7 +263,14 @@ class Deployment:
         return Step(f"webhook {name}: {word}", lambda: self._places.space.set_webhook(wanted))
 
     def _notes(self) -> Iterator[str]:
-        settings = self._settings
+        settings, target, places = self._settings, self._target, self._places
+        # Their owner may have opened them (docs/decisions/0036), and ought to know that they are open.
+        for name, client, holds in (
+            (target.dataset, places.dataset_client, "what people flag and write"),
+            (target.models, places.models_client, "the models, and the part of their table that they ship"),
+        ):
+            if client.is_private() is False:
+                yield f"{name} is public: everybody can read {holds}; its settings there close it"
         if settings.stays:
             yield f"set here and not sent: {', '.join(settings.stays)}"
         if settings.token == settings.space_token:

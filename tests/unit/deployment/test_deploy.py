@@ -240,17 +240,16 @@ def test_a_private_space_is_made_so_and_gets_no_webhook_that_could_not_reach_it(
 
 
 @pytest.mark.parametrize("kind, name", [("dataset", DATASET), ("model", MODELS)])
-def test_a_dataset_or_registry_that_was_public_is_made_private_before_anything_is_put_there(
+def test_a_dataset_or_registry_that_is_open_is_told_of_and_left_to_its_owner(
     hub: LoopbackHub, deploy: Deploy, kind: str, name: str
 ) -> None:
     repo = hub.repos[kind, name] = Repo(False, hub.lfs_threshold)
     repo.begin()
-    with hub.logged() as asked:
-        code, said = deploy()
-    assert code == 0 and repo.private and f"{name}: make private, it is public" in said
-    changes = [request.url for request in asked if request.method != "GET" and name in request.url]
-    assert changes[0].endswith("/settings")
-    assert "nothing to do" in deploy()[1]
+    for options in (["--dry-run"], []):
+        code, said = deploy(*options)
+        assert code == 0 and f"note: {name} is public: everybody can read" in said and not repo.private
+    repo.private = True
+    assert "is public" not in deploy()[1]
 
 
 def test_a_deployment_leaves_the_champion_to_those_who_promote(hub: LoopbackHub, deploy: Deploy) -> None:
