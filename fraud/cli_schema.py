@@ -1,4 +1,4 @@
-"""`python -m fraud schema`: the REST API's contract as a file, for those who generate clients from it."""
+"""`python -m fraud schema`: the contracts as files, to generate clients from and to check messages by."""
 
 import argparse
 import json
@@ -12,8 +12,8 @@ from fraud.settings import Settings
 
 def add_schema_command(commands: Any) -> None:
     """Add `schema`."""
-    schema = commands.add_parser("schema", help="write the REST API's OpenAPI document")
-    schema.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of openapi.json")
+    schema = commands.add_parser("schema", help="write the OpenAPI document and the JSON Schemas")
+    schema.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the files")
     schema.set_defaults(run=_schema)
 
 
@@ -21,7 +21,9 @@ def _schema(options: argparse.Namespace, settings: Settings) -> None:
     from fastapi import FastAPI
 
     from fraud.api import build_api
+    from fraud.data.contract import transaction_schema
     from fraud.durable import write_text
+    from fraud.webhooks.messages import event_schema
     from fraud.wiring import build_service
 
     @asynccontextmanager
@@ -33,7 +35,12 @@ def _schema(options: argparse.Namespace, settings: Settings) -> None:
         document = build_api(service, nothing, lambda: True, protection=settings.api).openapi()
     finally:
         service.close()
-    path = options.out / "openapi.json"
+    contracts = {
+        "openapi.json": document,
+        "transaction.schema.json": transaction_schema(service.profile),
+        "webhook.schema.json": event_schema(),
+    }
     options.out.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    print(f"wrote {path}: {len(document['paths'])} routes")
+    for name, contract in contracts.items():
+        write_text(options.out / name, json.dumps(contract, indent=1, ensure_ascii=False) + "\n")
+        print(f"wrote {options.out / name}")

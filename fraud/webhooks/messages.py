@@ -152,6 +152,29 @@ def read_body(message_id: str, sent_at: datetime, body: bytes) -> Message:
     return Message(message_id, sent_at, event_type, occurred_at, data)
 
 
+def event_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a body that is sent."""
+    fields: dict[str, dict[str, object]] = {
+        "version": {"type": "string", "pattern": f"^{_VERSION.pattern}$"},
+        "revision": {"type": ["string", "null"], "pattern": f"^{_REVISION.pattern}$"},
+        "manifest_digest": {"type": "string", "pattern": f"^{_DIGEST.pattern}$"},
+        "sequence": {"type": "integer", "minimum": 0, "maximum": _LARGEST_SEQUENCE},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What is told by webhook",
+        "type": "object",
+        "required": ["type", "timestamp", "data"],
+        "properties": {
+            "type": {"enum": [*EVENT_TYPES, PING]},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "data": {"type": "object", "properties": fields},
+        },
+        "if": {"properties": {"type": {"pattern": "^model\\."}}},
+        "then": {"properties": {"data": {"required": list(fields)}}},
+    }
+
+
 def read_object(body: bytes) -> dict[str, Any]:
     """Return a JSON object: UTF-8, finite numbers, no name twice."""
     try:

@@ -82,14 +82,15 @@ def test_the_notebook_snippet_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(scope["probability"]) == 1000  # type: ignore[arg-type]
 
 
-def test_the_openapi_document_is_what_the_program_serves(
+def test_the_contracts_are_what_the_program_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("FRAUD_FEEDBACK_DIR", "FRAUD_REGISTRY_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
     assert main(["schema", "--out", str(tmp_path)]) in (0, None)
-    kept, made = (json.loads((folder / "openapi.json").read_text()) for folder in (ROOT / "docs", tmp_path))
-    assert made == kept, "python -m fraud schema --out docs"
+    for name in ("transaction.schema.json", "webhook.schema.json", "openapi.json"):
+        kept, made = (json.loads((folder / name).read_text()) for folder in (ROOT / "docs", tmp_path))
+        assert made == kept, "python -m fraud schema --out docs"
     assert "/v1/score" in capsys.readouterr().out or "/v1/score" in made["paths"]
 
 
