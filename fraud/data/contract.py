@@ -1,7 +1,7 @@
 """What a client may send of a transaction, as a JSON Schema made from the profile.
 
-What the schema takes, `fraud.data.validate` takes too, where texts are printable and times lie between 1970 and
-now. That is more lenient: it also reads numbers and truth values that came as texts.
+What the schema takes, `fraud.data.validate` takes too, where texts are printable and times lie between 1970
+and now. That is more lenient: it also reads numbers and truth values that came as texts.
 """
 
 from collections.abc import Mapping

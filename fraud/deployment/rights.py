@@ -90,8 +90,6 @@ def _member(need: Need, document: Mapping[str, Any]) -> bool:
         return True
     orgs = document.get("orgs")
     return any(
-        isinstance(org, Mapping)
-        and org.get("name") == namespace
-        and org.get("roleInOrg", "write") in _WRITERS
+        isinstance(org, Mapping) and org.get("name") == namespace and org.get("roleInOrg") in _WRITERS
         for org in (orgs if isinstance(orgs, list) else ())
     )

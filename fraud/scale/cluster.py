@@ -4,11 +4,12 @@ Dask decides what runs where, starts workers that died again, and repeats what t
 that is given to `Engine.each` must write whole files or none, so that doing it twice does no harm.
 """
 
-import hashlib
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ import joblib
 import pyarrow as pa
 
 from fraud.errors import FraudError, SettingsError
+from fraud.scale.agreement import check_folder, check_versions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[str], None]
-COMPARED = ("numpy", "pandas", "pyarrow", "sklearn", "xgboost", "numba", "cloudpickle")
-"""Libraries whose results or files differ from version to version, beside Dask's own list."""
 ANSWERS_WITHIN = "20s"
 """How long a scheduler that was named is waited for."""
 TOLD_EVERY_S = 30.0
@@ -250,6 +250,7 @@ def engine(
     if not parent.is_dir():
         raise SettingsError(f"--scratch {parent}: there is no such directory; make it.", field="--scratch")
     with (
+        _ended_by_sigterm(),
         tempfile.TemporaryDirectory(prefix=f".{beside.name}.scale-", dir=parent) as folder,
         _client(options, Path(folder)) as client,
     ):
@@ -258,6 +259,23 @@ def engine(
         connected = Engine(client, Path(folder), progress)
         check_folder(connected, Path(folder))
         yield connected
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Make SIGTERM unwind the program as Ctrl+C does, so that its workers and its files go with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -361,70 +379,3 @@ def _wait_for_workers(client: "Client", options: EngineOptions) -> None:
             "The Dask scheduler has no worker after 60 s; start some with `dask worker ADDRESS`.",
             code="no_worker",
         ) from error
-
-
-def check_versions(client: "Client") -> None:
-    """Refuse workers that would compute or write something else than this process.
-
-    Raises
-    ------
-    SettingsError
-        One sentence: which worker has which version of what.
-    """
-    found = client.get_versions(packages=list(COMPARED))
-    ours = _versions(found["client"])
-    for address, versions in found["workers"].items():
-        theirs = _versions(versions)
-        for name, version in ours.items():
-            if theirs.get(name) != version:
-                raise SettingsError(
-                    f"The worker {address} has {name} {theirs.get(name) or '(none)'} and this process "
-                    f"{version}, so it may compute something else; install the same versions on both.",
-                    field="--scheduler",
-                )
-    own = code_digest()
-    for address, digest in client.run(code_digest).items():
-        if digest != own:
-            raise SettingsError(
-                f"The worker {address} has another version of this package; install the same on both.",
-                field="--scheduler",
-            )
-
-
-def _versions(found: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {"python", "dask", "distributed", "msgpack", *COMPARED}
-    versions = {**dict(found.get("host", {})), **dict(found.get("packages", {}))}
-    return {name: version for name, version in versions.items() if name in kept and version is not None}
-
-
-def code_digest() -> str:
-    """Return a digest of this package's source, which stands for its version between releases."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def check_seen(engine: Engine, path: Path) -> None:
-    """Refuse workers that do not see a file or directory that they must read; SettingsError says which."""
-    for address, seen in engine.each_worker(os.path.exists, str(path.absolute())).items():
-        if not seen:
-            raise SettingsError(
-                f"The worker {address} does not see {path.absolute()}; put it where all workers see it.",
-                field="--scheduler",
-            )
-
-
-def check_folder(engine: Engine, folder: Path) -> None:
-    """Refuse workers that do not see the working directory; SettingsError says which."""
-    (folder / "seen").touch()
-    found = engine.each_worker(os.path.isfile, str(folder / "seen"))
-    (folder / "seen").unlink()
-    for address, seen in found.items():
-        if not seen:
-            raise SettingsError(
-                f"The worker {address} does not see {folder.parent}; name a directory that all workers share "
-                "with --scratch.",
-                field="--scratch",
-            )

@@ -28,7 +28,8 @@ from fraud.errors import StorageError
 from fraud.features.history import History
 from fraud.models.bundle import Bundle, load_bundle
 from fraud.records import ModelVersion
-from fraud.scale.cluster import Engine, check_folder, check_seen
+from fraud.scale.agreement import check_folder, check_seen
+from fraud.scale.cluster import Engine
 from fraud.scale.partitions import PARTITION_ROWS, parquet_files
 from fraud.scale.shuffle import (
     PARTITIONS_A_BUCKET,

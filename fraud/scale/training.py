@@ -7,8 +7,9 @@ from fraud.data.profile import Profile
 from fraud.models.estimators import Fitted, ForestEngine
 from fraud.models.train import Training, headline, judged
 from fraud.records import MODELS
+from fraud.scale.agreement import check_seen
 from fraud.scale.boosting import fit_boosting_at_scale
-from fraud.scale.cluster import Engine, check_seen
+from fraud.scale.cluster import Engine
 from fraud.scale.forest import fit_forest_at_scale
 from fraud.scale.partitions import PARTITION_ROWS, file_digest, parquet_files, partitions_of, table_digest
 from fraud.scale.preparing import PreparedAtScale, prepare_at_scale

@@ -14,7 +14,8 @@ from fraud.data.profile import ModelSettings, Profile
 from fraud.data.table import Transactions, concatenate
 from fraud.errors import TableError
 from fraud.models.folds import Figures, FoldData, judge
-from fraud.scale.cluster import Engine, check_seen
+from fraud.scale.agreement import check_seen
+from fraud.scale.cluster import Engine
 from fraud.scale.partitions import Partition, file_digest, partitions_of, read_partition, table_digest
 from fraud.scale.typed import from_batch, read_batch, to_batch, write_batch
 

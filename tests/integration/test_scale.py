@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from fraud.cli import main
 from fraud.data.profile import Profile
 from fraud.errors import SettingsError
 from fraud.models.bundle import load_bundle
-from fraud.scale import cluster
+from fraud.scale import agreement, cluster
 from fraud.scale.boosting import fit_boosting_at_scale
 from fraud.scale.cluster import Engine, EngineError, EngineOptions, engine
 from fraud.scale.partitions import parquet_files, partitions_of
@@ -115,6 +116,19 @@ def test_a_long_step_says_how_far_it_is(workers: Engine, monkeypatch: Any) -> No
     assert told[-1] == "4 of 4 parts"
 
 
+def test_features_are_the_same_after_a_worker_died_over_them(
+    workers: Engine, parts: Path, small_profile: Profile
+) -> None:
+    killer = threading.Timer(0.3, kill_one, [workers])
+    killer.start()
+    partitions = partitions_of(parquet_files(parts), 4_000)
+    disturbed = prepare_at_scale(workers, partitions, small_profile).prepared
+    killer.join()
+    undisturbed = prepare_at_scale(workers, partitions, small_profile).prepared
+    np.testing.assert_array_equal(disturbed.test_features, undisturbed.test_features)
+    np.testing.assert_array_equal(disturbed.calibration.features, undisturbed.calibration.features)
+
+
 def level_of(name: str) -> int:
     return logging.getLogger(name).getEffectiveLevel()
 
@@ -168,8 +182,9 @@ def die(number: int, folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_client_killed_while_scoring_leaves_nothing_that_looks_finished(
-    address: str, parts: Path, bundle: Path, tmp_path: Path
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
+def test_a_client_ended_while_scoring_leaves_nothing_that_looks_finished(
+    address: str, parts: Path, bundle: Path, tmp_path: Path, number: signal.Signals, left: bool
 ) -> None:
     command = [sys.executable, "-m", "fraud", "score", str(parts), "--out", str(tmp_path / "scored")]
     with subprocess.Popen(
@@ -180,13 +195,14 @@ def test_a_client_killed_while_scoring_leaves_nothing_that_looks_finished(
         until = time.monotonic() + 180
         while not list(tmp_path.glob(".scored.partial-*")) and time.monotonic() < until:
             time.sleep(0.02)
-        process.kill()
+        process.send_signal(number)
+    assert process.returncode in (-number, 128 + number)
     assert not (tmp_path / "scored").exists()
-    assert list(tmp_path.glob(".scored.partial-*"))
+    assert bool(list(tmp_path.glob(".scored.*"))) is left, "SIGTERM takes its files with it"
 
 
 def test_workers_of_another_version_are_refused(address: str, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(cluster, "code_digest", os.getpid)  # each process its own
+    monkeypatch.setattr(agreement, "code_digest", os.getpid)  # each process its own
     with (
         pytest.raises(SettingsError, match="another version of this package"),
         engine(EngineOptions(scheduler=address), tmp_path / "result"),
