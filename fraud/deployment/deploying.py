@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fraud.deployment.plan import Plan, Step, file_lines
 from fraud.deployment.rights import READ, WEBHOOKS, WRITE, Need, lacking
@@ -90,7 +91,7 @@ class Deployment:
         steps = [self._dataset(), *self._models(), *self._space(state), *self._environment(state)]
         steps.append(self._files(files))
         webhooks, notes = self._webhooks(state)
-        return Plan((*steps, *webhooks), (*notes, *self._notes()))
+        return Plan((*steps, *webhooks), (*notes, *self._left(state), *self._notes()))
 
     def _check_rights(self, state: SpaceState | None) -> None:
         target, places = self._target, self._places
@@ -198,6 +199,16 @@ class Deployment:
                 word = "replace" if name in described else "set"
                 yield Step(f"secret {name}: {word}", _setter(space.set_secret, name, value, check))
 
+    def _left(self, state: SpaceState | None) -> Iterator[str]:
+        """Yield what an earlier deployment set on the Space and this one does not know."""
+        if state is None:
+            return
+        space, settings = self._places.space, self._settings
+        names = space.variables().keys() | space.secrets().keys()
+        ours = {name for name in names if name.startswith("FRAUD_")}
+        if left := sorted(ours - settings.variables.keys() - settings.secrets.keys()):
+            yield f"set on the Space, not here, and left there: {', '.join(left)}; its settings delete them"
+
     def _files(self, files: Mapping[str, bytes | Path]) -> Step:
         repository, name = self._places.files, self._target.space
         head = repository.head()
@@ -231,6 +242,7 @@ class Deployment:
         else:
             told = HubWebhook(self._target.trainer, (("dataset", self._target.dataset),), secret=secret)
             steps.append(self._webhook("dataset -> trainer", told, known))
+            notes += self._others_told(told, known)
         if self._target.private or (state is not None and state.private):
             notes.append(
                 "no webhook tells a private Space of promotions, which answers nobody; it looks by itself"
@@ -240,7 +252,21 @@ class Deployment:
         else:
             told = self._of_models(state.address, secret)
             steps.append(self._webhook("models -> space", told, known))
+            notes += self._others_told(told, known)
         return steps, notes
+
+    def _others_told(self, wanted: HubWebhook, known: Sequence[HubWebhook]) -> Iterator[str]:
+        """Yield who else is told of a repository: an address of before goes on getting events."""
+        (_, repository) = wanted.watched[0]
+        hosts = {
+            urlsplit(webhook.url).hostname or "an address without a host"
+            for webhook in known
+            if set(webhook.watched) & set(wanted.watched)
+            and not webhook.disabled
+            and not same_route(webhook, wanted)
+        }
+        for host in sorted(hosts):
+            yield f"{host} is told of {repository} too; delete its webhook on the Hub if it is an old one"
 
     def _of_models(self, address: str, secret: str) -> HubWebhook:
         return HubWebhook(address + TELL_SPACE, (("model", self._target.models),), secret=secret)

@@ -218,6 +218,18 @@ def test_a_webhook_that_the_hub_disabled_is_enabled_and_strangers_are_left(
     assert [hook["disabled"] for hook in hub.webhooks] == [True, False, False]
 
 
+def test_who_else_is_told_and_what_else_is_set_is_said(
+    hub: LoopbackHub, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deploy("--trainer", "https://old.example/hidden")[0] == 0
+    monkeypatch.delenv("FRAUD_REVIEW_PASSWORD")
+    code, said = deploy("--trainer", TRAINER)
+    assert code == 0
+    assert f"old.example is told of {DATASET} too" in said and "hidden" not in said
+    assert "not here, and left there: FRAUD_REVIEW_PASSWORD;" in said
+    assert "trainer.example is told" not in said
+
+
 def test_a_new_secret_reaches_the_webhooks_too(
     hub: LoopbackHub, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
