@@ -6,10 +6,10 @@ IN_ONE_PIECE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 demo: .venv/runtime ## start the demo at http://127.0.0.1:7860
 	$(BIN)/python app.py
 
-# Processes by the hundred start here: they share what the first has compiled.
+# Processes by the hundred start here: they share what the first has compiled. Three workers for two cores: one waits.
 test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev $(AXE) lint ## lint, types, import contracts, tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev ## lint, types, import contracts, requirements: two at a time
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(IN_ONE_PIECE) types style contracts dependencies
