@@ -22,8 +22,8 @@ from tests.unit.webhooks.conftest import SECRET, answer, listening
 
 SUITE, REGISTRY = "it is the suite that this test is part of", "it asks package registries"
 CPU, DAEMON = "minutes of CPU", "it needs a Docker daemon"
-CLUSTER = "tests/integration/test_someone_elses_cluster.py::"
-SCORED_ELSEWHERE = CLUSTER + "test_score_answers_as_one_process_does"
+CLUSTER = "tests/integration/test_dask_commands.py::"
+SCORED_ON_DASK = CLUSTER + "test_score_answers_as_one_process_does"
 ELSEWHERE = {
     "make test": SUITE,
     "make lint": SUITE,
@@ -49,18 +49,17 @@ ELSEWHERE = {
     "test_a_table_written_day_by_day_is_the_table_drawn_at_once",
     "python -m fraud train --engine dask --data big --out big_bundle": "tests/integration/test_scale.py::"
     "test_the_bundle_is_one_like_any_other_with_the_figures_of_one_process",
-    "python -m fraud score big --engine dask --out big_scored --rejected refused.csv": "tests/unit/scale/"
-    "test_scoring_a_directory.py::test_answers_and_refusals_are_those_of_one_process",
+    "python -m fraud score big --engine dask --out big_scored --rejected refused.csv": SCORED_ON_DASK,
     "python -m fraud tune --engine dask --data big --trials 20": CLUSTER
     + "test_tune_finds_what_one_process_finds",
     "python -m fraud monitor --engine dask --window 7d": CLUSTER
     + "test_monitor_reports_what_one_process_reports",
-    "export DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE=False": SCORED_ELSEWHERE,
-    "python -m dask scheduler --host 127.0.0.1 --no-dashboard": SCORED_ELSEWHERE,
+    "export DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE=False": SCORED_ON_DASK,
+    "python -m dask scheduler --host 127.0.0.1 --no-dashboard": SCORED_ON_DASK,
     "python -m dask worker tcp://127.0.0.1:8786 --host 127.0.0.1 --nworkers 2 --nthreads 1 --memory-limit "
-    "2GB --no-dashboard": SCORED_ELSEWHERE,
+    "2GB --no-dashboard": SCORED_ON_DASK,
     "python -m fraud score big --engine dask --scheduler tcp://127.0.0.1:8786 --scratch /shared "
-    "--out big_scored": SCORED_ELSEWHERE,
+    "--out big_scored": SCORED_ON_DASK,
     "python -m fraud tune --check": "tests/unit/models/test_tuning.py::"
     "test_a_check_judges_the_profiles_own_settings_on_the_searchs_folds_and_searches_nothing",
     "python -m fraud tune --profile P --data FILE --trials 30": "tests/unit/models/test_tuning.py::"

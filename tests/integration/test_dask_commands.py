@@ -1,4 +1,4 @@
-"""`--scheduler`: a scheduler and workers started as docs/scale.md says, each a process of its own."""
+"""`--engine dask` as it is typed: workers that the command starts, and those that somebody else started."""
 
 import json
 import os
@@ -50,21 +50,31 @@ def cluster(scheduler: str, tmp_path: Path) -> list[str]:
     return ["--engine", "dask", "--scheduler", scheduler, "--scratch", str(tmp_path)]
 
 
+@pytest.mark.parametrize("whose", ["somebody else's", "its own"])
 def test_score_answers_as_one_process_does(
-    cluster: list[str], small_bundle: Path, small_frame: pd.DataFrame, tmp_path: Path, monkeypatch
+    whose: str,
+    scheduler: str,
+    small_bundle: Path,
+    small_frame: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FRAUD_ARTIFACTS_DIR", str(small_bundle))
     monkeypatch.setenv("FRAUD_REGISTRY_DIR", str(tmp_path / "none"))
-    table = tmp_path / "table"
+    table = tmp_path / "big"
     table.mkdir()
     for number in range(3):
         rows = small_frame.iloc[number * 2_000 : (number + 1) * 2_000]
         rows.to_parquet(table / f"part-{number}.parquet", index=False)
     small_frame.iloc[:6_000].to_parquet(tmp_path / "whole.parquet", index=False)
-    assert main(["score", str(table), "--out", str(tmp_path / "scored"), *cluster]) == 0
+    workers = (
+        ["--workers", "1"] if whose == "its own" else ["--scheduler", scheduler, "--scratch", str(tmp_path)]
+    )
+    command = ["score", str(table), "--engine", "dask", "--out", str(tmp_path / "big_scored")]
+    assert main([*command, "--rejected", str(tmp_path / "refused.csv"), *workers]) == 0
     assert main(["score", str(tmp_path / "whole.parquet"), "--out", str(tmp_path / "alone.parquet")]) == 0
     alone = pd.read_parquet(tmp_path / "alone.parquet")
-    parts = [pd.read_parquet(path) for path in sorted((tmp_path / "scored").glob("*.parquet"))]
+    parts = [pd.read_parquet(path) for path in sorted((tmp_path / "big_scored").glob("*.parquet"))]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), alone)
 
 
