@@ -81,7 +81,8 @@ def _do(step: "Step") -> None:
     from fraud.errors import StaleParent
 
     try:
-        step.act() if step.act is not None else None
+        if step.act is not None:
+            step.act()
     except StaleParent as error:
         raise StaleParent(
             f"{step.title.partition(':')[0]}: somebody else committed there meanwhile (another deployment, "

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -88,10 +88,13 @@ class Deployment:
         state = self._places.space.state()
         self._check_rights(state)
         files = space_files(self._root, self._artifacts, self._front_matter())
-        steps = [self._dataset(), *self._models(), *self._space(state), *self._environment(state)]
+        space = self._places.space
+        variables, secrets = ({}, {}) if state is None else (space.variables(), space.secrets())
+        steps = [self._dataset(), *self._models(), *self._space(state)]
+        steps += self._environment(variables, secrets)
         steps.append(self._files(files))
         webhooks, notes = self._webhooks(state)
-        return Plan((*steps, *webhooks), (*notes, *self._left(state), *self._notes()))
+        return Plan((*steps, *webhooks), (*notes, *self._left({*variables, *secrets}), *self._notes()))
 
     def _check_rights(self, state: SpaceState | None) -> None:
         target, places = self._target, self._places
@@ -179,10 +182,9 @@ class Deployment:
         else:
             yield Step(f"space {name}: is there, {'private' if state.private else 'public'}")
 
-    def _environment(self, state: SpaceState | None) -> Iterator[Step]:
+    def _environment(self, variables: Mapping[str, str], described: Mapping[str, str]) -> Iterator[Step]:
+        """Yield what is to be set; of the Space's secrets only their descriptions are known."""
         space, settings = self._places.space, self._settings
-        variables = {} if state is None else space.variables()
-        described = {} if state is None else space.secrets()
         _check_apart(self._target.space, settings, variables, described)
         for name, value in settings.variables.items():
             old = variables.get(name)
@@ -199,12 +201,9 @@ class Deployment:
                 word = "replace" if name in described else "set"
                 yield Step(f"secret {name}: {word}", _setter(space.set_secret, name, value, check))
 
-    def _left(self, state: SpaceState | None) -> Iterator[str]:
+    def _left(self, names: Set[str]) -> Iterator[str]:
         """Yield what an earlier deployment set on the Space and this one does not know."""
-        if state is None:
-            return
-        space, settings = self._places.space, self._settings
-        names = space.variables().keys() | space.secrets().keys()
+        settings = self._settings
         ours = {name for name in names if name.startswith("FRAUD_")}
         if left := sorted(ours - settings.variables.keys() - settings.secrets.keys()):
             yield f"set on the Space, not here, and left there: {', '.join(left)}; its settings delete them"

@@ -84,9 +84,8 @@ def _fit(
         )
     grow = partial(_grow, settings, seed, forest_engine)
     drawn_anew = sample is not wanted
-    first = engine.each(
-        grow, [(0, 1)], disk, sample, drawn_anew
-    )  # how large trees become is not known before
+    # How large trees become is known once one is grown.
+    first = engine.each(grow, [(0, 1)], disk, sample, drawn_anew)
     forest = joblib.load(first[0].file)
     at_once = max(1, int(room * FOR_TREES / (BYTES_PER_NODE * forest.estimators_[0].tree_.node_count)))
     n_others = int(settings.random_forest.get("n_estimators", SOUND_FOREST["n_estimators"])) - 1
